@@ -1,0 +1,87 @@
+//! What the application is told (`CK_RV`), why, and what failed underneath.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+
+use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR};
+
+/// The result of everything below the C ABI.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure: the return value PKCS#11 names for it, the reason, and its cause.
+///
+/// The `CK_RV` *is* the classification: it is named where it is raised, so that a search for a
+/// `CKR_` name ends at the line that raises it. Nothing secret goes into the reason.
+#[derive(Debug)]
+pub struct Error {
+    rv: CK_RV,
+    why: Cow<'static, str>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    tpm_rc: Option<u32>,
+}
+
+impl Error {
+    /// A rule of PKCS#11 was broken; `rv` names it, `why` says by what.
+    pub fn new(rv: CK_RV, why: impl Into<Cow<'static, str>>) -> Self {
+        Self { rv, why: why.into(), cause: None, tpm_rc: None }
+    }
+
+    /// A layer below failed with `cause`; only that layer chooses `rv` for it.
+    pub fn because(
+        rv: CK_RV,
+        why: impl Into<Cow<'static, str>>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { rv, why: why.into(), cause: Some(cause.into()), tpm_rc: None }
+    }
+
+    /// The TPM answered `rc`; `rv` is what `tpm/rc.rs` makes of it.
+    pub fn from_tpm(rv: CK_RV, why: impl Into<Cow<'static, str>>, rc: u32) -> Self {
+        Self { rv, why: why.into(), cause: None, tpm_rc: Some(rc) }
+    }
+
+    /// Something that cannot happen did: a table without its row, an invariant broken.
+    pub fn bug(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(CKR_GENERAL_ERROR, why)
+    }
+
+    /// The same failure under another return value, where the caller's function names it otherwise.
+    #[must_use]
+    pub fn told_as(mut self, rv: CK_RV) -> Self {
+        self.rv = rv;
+        self
+    }
+
+    /// What the application is told.
+    pub fn ck_rv(&self) -> CK_RV {
+        self.rv
+    }
+
+    /// The TPM's response code, where a TPM answered with one: `ulDeviceError` shows it.
+    pub fn tpm_rc(&self) -> Option<u32> {
+        self.tpm_rc
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (CKR 0x{:x}", self.why, self.rv)?;
+        if let Some(rc) = self.tpm_rc {
+            write!(f, ", TPM_RC 0x{rc:x}")?;
+        }
+        f.write_str(")")?;
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            write!(f, ": {inner}")?;
+            cause = inner.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_ref().map(|cause| &**cause as &(dyn StdError + 'static))
+    }
+}
