@@ -1,0 +1,92 @@
+# Everything there is to do here, each by one word. `make` alone lists them.
+
+CARGO   ?= cargo
+prefix  ?= /usr
+DESTDIR ?=
+# Where p11-kit and programs with a bare module name look: Debian's triplet where there is one.
+triplet := $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null)
+libdir  ?= $(prefix)/lib$(if $(triplet),/$(triplet))
+bindir  ?= $(prefix)/bin
+datadir ?= $(prefix)/share
+docdir  ?= $(datadir)/doc/hierarkey
+# p11-kit reads what packages put in place from here; administrators override it in /etc/pkcs11/modules.
+p11dir  ?= $(datadir)/p11-kit/modules
+
+target := $(or $(CARGO_TARGET_DIR),target)
+
+# rustup puts cargo where a non-login shell does not look.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build release demo test unit clients lint doc deny bench soak release-check install uninstall clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install every missing tool and package (Debian 12 and relatives)
+	tools/setup.sh test
+	tools/setup.sh lint
+	tools/setup.sh deny
+
+build: ## the module and the tool, for debugging
+	@tools/setup.sh build
+	$(CARGO) build --workspace --locked
+
+release: ## the module and the tool, as they are installed
+	@tools/setup.sh build
+	$(CARGO) build --workspace --locked --release
+
+demo: ## a token, two keys and checked signatures in a TPM emulator
+	@tools/setup.sh demo
+	@swtpm-ci/demo.sh
+
+test: unit clients ## every test: the crate's, its documentation's, and real clients
+
+unit:
+	@tools/setup.sh test
+	$(CARGO) nextest run --workspace --locked --no-fail-fast
+	$(CARGO) test --workspace --locked --doc --quiet
+
+clients: ## real clients on a TPM emulator; one alone: swtpm-ci/run.sh NAME
+	@tools/setup.sh test
+	swtpm-ci/run.sh
+
+lint: ## formatting and clippy, warnings denied
+	@tools/setup.sh lint
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## the source's documentation, warnings denied
+	@tools/setup.sh build
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+deny: ## licences, bans and sources of the dependencies
+	@tools/setup.sh deny
+	$(CARGO) deny --log-level error check licenses bans sources
+
+bench: ## criterion's benches
+	@tools/setup.sh build
+	$(CARGO) bench --workspace --locked
+
+soak: ## the tests at their full size: hours
+	@tools/setup.sh test
+	HIERARKEY_TEST_SIZE=full $(CARGO) nextest run --workspace --locked --no-fail-fast
+
+release-check: lint doc test deny ## what a release needs beyond CI: published advisories (network)
+	$(CARGO) deny check advisories
+	$(CARGO) package --locked --no-verify --list
+
+install: ## module, tool, p11-kit's file and an example configuration (DESTDIR, prefix, libdir); after make release
+	install -d "$(DESTDIR)$(libdir)/pkcs11" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(p11dir)" "$(DESTDIR)$(docdir)"
+	install -m 0644 "$(target)/release/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
+	install -m 0755 "$(target)/release/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
+	install -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
+	install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(docdir)/hierarkey.toml"
+	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(docdir)/"
+
+uninstall: ## what install put there
+	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module"
+	rm -rf "$(DESTDIR)$(docdir)"
+
+clean: ## everything that was built
+	$(CARGO) clean

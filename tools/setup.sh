@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Installs what is missing, and only that, to build, show, test or check Hierarkey on Debian 12 and
+# its relatives.
+#
+#   tools/setup.sh build     compiler, libtss2's headers
+#   tools/setup.sh demo      the same, a TPM emulator and OpenSC
+#   tools/setup.sh test      the same, every client that the tests run, and cargo-nextest
+#   tools/setup.sh lint      build, rustfmt and clippy
+#   tools/setup.sh deny      cargo-deny
+#
+# Nothing is asked, nothing is upgraded. As an ordinary user it calls sudo, and only if a package is
+# missing. On a system without apt-get it names what is missing and goes on: a build says by itself
+# what it cannot do without.
+set -euo pipefail
+
+# Tools that cargo builds. Pinned, so that a release of theirs does not change what a build says.
+nextest_version=0.9.114
+deny_version=0.20.2
+
+build_packages="build-essential pkg-config ca-certificates libtss2-dev"
+demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl"
+test_packages="gnutls-bin openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        say "root is needed for: $*"
+        return 1
+    fi
+}
+
+# The packages of the list that are not installed.
+missing_of() {
+    local package
+    for package in "$@"; do
+        case "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)" in
+            "install ok installed") ;;
+            *) printf '%s ' "$package" ;;
+        esac
+    done
+}
+
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2; }
+
+# Tests start a server of their own from openssh-server. A machine that had none must not find
+# itself listening on port 22 afterwards: the service is neither started nor left enabled.
+install_quietly() {
+    local policy=/usr/sbin/policy-rc.d ours=no status=0
+    case " $* " in
+        *" openssh-server "*)
+            if [ ! -e "$policy" ]; then
+                ours=yes
+                printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+                as_root chmod 0755 "$policy"
+            fi
+            ;;
+    esac
+    apt install -y --no-install-recommends "$@" || status=$?
+    if [ "$ours" = yes ]; then
+        as_root rm -f "$policy"
+    fi
+    case " $* " in
+        *" openssh-server "*)
+            if command -v systemctl >/dev/null; then
+                as_root systemctl --quiet disable ssh.service >&2 2>/dev/null || true
+            fi
+            ;;
+    esac
+    return "$status"
+}
+
+packages() {
+    local missing
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        say "not a Debian: these must be there under your system's names: $*"
+        return 0
+    fi
+    missing=$(missing_of "$@")
+    [ -n "$missing" ] || return 0
+    say "installing: $missing"
+    # shellcheck disable=SC2086 # a list of words
+    apt update && install_quietly $missing
+}
+
+# rustup puts cargo where a non-login shell does not look.
+cargo_on_path() {
+    command -v cargo >/dev/null && return 0
+    if [ -r "${CARGO_HOME:-${HOME:-/root}/.cargo}/env" ]; then
+        # shellcheck disable=SC1091
+        . "${CARGO_HOME:-${HOME:-/root}/.cargo}/env"
+    fi
+    command -v cargo >/dev/null && return 0
+    say "Rust is missing: https://rustup.rs"
+    return 1
+}
+
+# cargo_tool COMMAND CRATE VERSION: the tool, built without optimization, as it is run once or twice.
+cargo_tool() {
+    cargo "$1" --version >/dev/null 2>&1 && return 0
+    say "building $2 $3"
+    cargo install --quiet --locked --debug --version "$3" "$2" </dev/null >&2
+}
+
+component() {
+    cargo "$1" --version >/dev/null 2>&1 && return 0
+    say "adding $2"
+    rustup component add "$2" </dev/null >&2
+}
+
+main() {
+    case "${1:-build}" in
+        build)
+            # shellcheck disable=SC2086
+            packages $build_packages
+            cargo_on_path
+            ;;
+        demo)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages
+            cargo_on_path
+            ;;
+        test)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $test_packages
+            cargo_on_path
+            cargo_tool nextest cargo-nextest "$nextest_version"
+            ;;
+        lint)
+            # shellcheck disable=SC2086
+            packages $build_packages
+            cargo_on_path
+            component fmt rustfmt
+            component clippy clippy
+            ;;
+        deny)
+            cargo_on_path
+            cargo_tool deny cargo-deny "$deny_version"
+            ;;
+        *)
+            say "build, demo, test, lint or deny?"
+            return 2
+            ;;
+    esac
+}
+
+main "$@"
