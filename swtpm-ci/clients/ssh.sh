@@ -27,7 +27,7 @@ starts_a_server() {
     if [ "$(id -u)" = 0 ]; then
         mkdir -p /run/sshd # where a server of root's shuts its unprivileged half in
     fi
-    local port tries=20
+    local port tries=4
     while [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
         port=$((20000 + RANDOM % 20000))
