@@ -7,5 +7,6 @@
 pub mod error;
 pub mod mechanism;
 pub mod object;
+pub mod os;
 pub mod session;
 pub mod tpm;
