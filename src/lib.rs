@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod config;
 pub mod error;
 pub mod mechanism;
 pub mod object;

@@ -13,7 +13,11 @@ pub fn install() {
 }
 
 fn report(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("no text");
+    let payload = panic.payload();
+    let text = match payload.downcast_ref::<&str>() {
+        Some(text) => text,
+        None => payload.downcast_ref::<String>().map_or("no text", String::as_str),
+    };
     match panic.location() {
         Some(at) => log::error!("panicked at {}:{}: {text}", at.file(), at.line()),
         None => log::error!("panicked: {text}"),
