@@ -10,4 +10,5 @@ pub mod mechanism;
 pub mod object;
 pub mod os;
 pub mod session;
+pub mod store;
 pub mod tpm;
