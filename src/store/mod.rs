@@ -33,6 +33,9 @@ pub use seal::{Role, RowKey, RowKeys};
 pub use search::Filter;
 pub use token::{TokenRow, verify_token};
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 /// The name of the store's file in its directory.

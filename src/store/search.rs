@@ -215,3 +215,9 @@ fn salvage(
     }
     Ok(())
 }
+
+/// The statement for a filter, for the test that looks at its plan.
+#[cfg(test)]
+pub(super) fn sql_of(filter: &Filter, keys: &RowKeys) -> Result<String> {
+    Wanted::new(filter, keys).map(|wanted| wanted.sql())
+}
