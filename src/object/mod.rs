@@ -1,4 +1,49 @@
 //! LAYER 3: objects and their attributes: what they may hold, who may set it, how they are found.
 //! Knows nothing of sessions and of the store.
+//!
+//! | file | what |
+//! |---|---|
+//! | `template.rs` | templates as the application gave them, read into values |
+//! | `value.rs` | [`Value`] and [`AttributeSet`]: what an object holds |
+//! | `encoding.rs` | the bytes of an [`AttributeSet`] at rest |
+//! | `attribute.rs` | what is known of an attribute: who has it, who may give it, who may change it |
+//! | `table.rs` | THE TABLE: one row per attribute and kind of object |
+//! | `usage.rs` | `CKA_SIGN`, `CKA_DECRYPT` and their like: what a key is for |
+//! | `creation.rs` | a template made into a new object |
+//! | `key_pair.rs` | two templates and a public key made into a key pair |
+//! | `certificate.rs` | what an X.509 certificate says of itself |
+//! | `public.rs` | public keys in attributes: `CKA_EC_PARAMS`, `CKA_EC_POINT`, `CKA_PUBLIC_KEY_INFO` |
+//! | `change.rs` | `C_SetAttributeValue`, `C_CopyObject`, `C_DestroyObject`: what they allow |
+//! | `reading.rs` | `C_GetAttributeValue`, `C_GetObjectSize`: what they answer |
+//! | `search.rs` | which objects a search template matches |
+//! | `profile.rs` | the objects of class `CKO_PROFILE` |
+//! | `handle.rs` | the application's object handles |
+//! | `markdown.rs` | docs/attributes.md, printed from the table |
 
+pub mod attribute;
+pub mod certificate;
+pub mod change;
+pub mod creation;
+mod encoding;
+pub mod handle;
+pub mod key_pair;
+pub mod markdown;
+pub mod profile;
+pub mod public;
+pub mod reading;
+pub mod search;
+mod table;
 pub mod template;
+pub mod usage;
+pub mod value;
+
+pub use attribute::ATTRIBUTES;
+pub use change::{copy, may_destroy, set};
+pub use creation::{Actor, Path, Role, new_object};
+pub use handle::{Handles, ObjectKey};
+pub use key_pair::{KeyPairRequest, key_pair_request};
+pub use public::public_key;
+pub use reading::{answer, size};
+pub use search::Search;
+pub use template::template;
+pub use value::{AttributeSet, Value};
