@@ -14,6 +14,8 @@ use super::value::{AttributeSet, Value};
 pub struct Holders(u16);
 
 impl Holders {
+    /// None.
+    pub const NONE: Self = Self(0);
     /// CKO_DATA.
     pub const DATA: Self = Self(1 << 0);
     /// CKO_CERTIFICATE, CKC_X_509.

@@ -125,3 +125,112 @@ fn field<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> der::Result<&'a [u8]> {
     reader.peek_tag()?.assert_eq(tag)?;
     reader.tlv_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use cryptoki_sys::*;
+    use proptest::prelude::*;
+
+    const SUBJECT: &str = "302b3115301306035504030c0c676174652e6578616d706c65\
+                           31123010060355040a0c094869657261726b6579";
+    const ISSUER: &str = "300f310d300b06035504030c04526f6f74";
+    const SERIAL_NUMBER: &str = "020500f1e2d3c4";
+
+    #[test]
+    fn c116_subject_issuer_and_serial_number_come_from_the_value_where_they_are_missing() {
+        let object = create(&certificate(), USER).unwrap();
+        for (cka, value) in [
+            (CKA_SUBJECT, SUBJECT),
+            (CKA_ISSUER, ISSUER),
+            (CKA_SERIAL_NUMBER, SERIAL_NUMBER),
+            (CKA_PUBLIC_KEY_INFO, P256_INFO),
+            (CKA_CHECK_VALUE, CERTIFICATE_CHECK_VALUE),
+            (CKA_VALUE, CERTIFICATE),
+        ] {
+            assert_eq!(hex::encode(object.bytes(cka).unwrap()), value, "0x{cka:x}");
+        }
+        assert_eq!(object.ulong(CKA_CERTIFICATE_CATEGORY), Some(0));
+        assert_eq!(object.get(CKA_START_DATE), Some(&Value::Date(None)));
+        assert!(!object.is_private() && !object.is_token() && !object.is_true(CKA_TRUSTED));
+    }
+
+    #[test]
+    fn c116_a_certificate_of_version_1_says_the_same() {
+        let of = |certificate| implied(&bytes(certificate)).unwrap();
+        assert_eq!(of(CERTIFICATE_V1), of(CERTIFICATE));
+    }
+
+    #[test]
+    fn c116_a_subject_issuer_or_serial_number_that_is_given_is_stored_as_given() {
+        for cka in [CKA_SUBJECT, CKA_ISSUER, CKA_SERIAL_NUMBER] {
+            let object = create(&certificate().with(cka, Value::bytes(*b"mine")), USER).unwrap();
+            assert_eq!(object.bytes(cka), Some(&b"mine"[..]));
+        }
+        let object = create(&certificate().with(CKA_SUBJECT, Value::bytes([])), USER).unwrap();
+        assert_eq!(hex::encode(object.bytes(CKA_SUBJECT).unwrap()), SUBJECT);
+    }
+
+    #[test]
+    fn c108_a_public_key_info_of_another_key_is_refused() {
+        let with = |info| certificate().with(CKA_PUBLIC_KEY_INFO, Value::bytes(bytes(info)));
+        assert!(create(&with(P256_INFO), USER).is_ok());
+        assert_eq!(create(&with(P384_INFO), USER), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+    }
+
+    #[test]
+    fn c109_a_check_value_is_the_right_one_or_none() {
+        let with = |value: Vec<u8>| certificate().with(CKA_CHECK_VALUE, Value::bytes(value));
+        let right = bytes(CERTIFICATE_CHECK_VALUE);
+        assert!(create(&with(right), USER).unwrap().has(CKA_CHECK_VALUE));
+        assert!(!create(&with(vec![]), USER).unwrap().has(CKA_CHECK_VALUE));
+        assert_eq!(create(&with(vec![1, 2, 3]), USER), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+    }
+
+    #[test]
+    fn a_value_that_is_no_certificate_is_refused() {
+        let whole = bytes(CERTIFICATE);
+        let mut trailing = whole.clone();
+        trailing.push(0);
+        for value in [b"hello".to_vec(), whole[..100].to_vec(), trailing, bytes(P256_INFO)] {
+            let template = certificate().with(CKA_VALUE, Value::bytes(value));
+            assert_eq!(create(&template, USER), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        }
+        let mut without = certificate();
+        without.remove(CKA_VALUE);
+        assert_eq!(create(&without, USER), Err(CKR_TEMPLATE_INCOMPLETE));
+        let empty = certificate().with(CKA_VALUE, Value::bytes([]));
+        assert_eq!(create(&empty, USER), Err(CKR_TEMPLATE_INCOMPLETE));
+    }
+
+    #[test]
+    fn a_certificate_may_be_elsewhere_if_it_can_still_be_found() {
+        let filled = || Value::bytes(*b"x");
+        let elsewhere = certificate()
+            .with(CKA_VALUE, Value::bytes([]))
+            .with(CKA_URL, filled())
+            .with(CKA_SUBJECT, filled())
+            .with(CKA_HASH_OF_SUBJECT_PUBLIC_KEY, filled())
+            .with(CKA_HASH_OF_ISSUER_PUBLIC_KEY, filled());
+        assert!(create(&elsewhere, USER).is_ok());
+        for needed in [CKA_SUBJECT, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_HASH_OF_ISSUER_PUBLIC_KEY] {
+            let mut template = elsewhere.clone();
+            template.remove(needed);
+            assert_eq!(create(&template, USER), Err(CKR_TEMPLATE_INCOMPLETE), "0x{needed:x}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_certificates_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), keep in any::<prop::sample::Index>()) {
+            let mut value = bytes(CERTIFICATE);
+            let at = at.index(value.len());
+            value[at] = byte;
+            if let Ok(own) = implied(&value) {
+                prop_assert_eq!(own.len(), 4);
+            }
+            prop_assert!(implied(&value[..keep.index(value.len())]).is_err());
+        }
+    }
+}

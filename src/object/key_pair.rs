@@ -102,3 +102,122 @@ impl KeyPairRequest {
         Ok((public, private))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::value::Value;
+    use super::*;
+    use crate::tpm::Curve;
+    use cryptoki_sys::*;
+
+    fn rsa_bits(bits: u64) -> AttributeSet {
+        AttributeSet::new().with(CKA_MODULUS_BITS, Value::Ulong(bits))
+    }
+
+    fn on(curve: Curve) -> AttributeSet {
+        let params = public::ec_params(curve).unwrap();
+        AttributeSet::new().with(CKA_EC_PARAMS, Value::bytes(params))
+    }
+
+    fn request(mechanism: CK_MECHANISM_TYPE, public: &AttributeSet) -> Told<KeyKind> {
+        key_pair_request(mechanism, public, &AttributeSet::new(), USER)
+            .map(|request| request.kind)
+            .map_err(|error| error.ck_rv())
+    }
+
+    #[test]
+    fn c118_the_size_or_the_curve_has_to_be_given() {
+        let rsa = |template| request(CKM_RSA_PKCS_KEY_PAIR_GEN, &template);
+        let ec = |template| request(CKM_EC_KEY_PAIR_GEN, &template);
+        assert_eq!(rsa(rsa_bits(2048)), Ok(KeyKind::Rsa { bits: 2048 }));
+        assert_eq!(rsa(AttributeSet::new()), Err(CKR_TEMPLATE_INCOMPLETE));
+        assert_eq!(rsa(rsa_bits(1 << 16)), Err(CKR_KEY_SIZE_RANGE));
+        assert_eq!(rsa(rsa_bits(u64::MAX)), Err(CKR_KEY_SIZE_RANGE));
+        assert_eq!(ec(on(Curve::P384)), Ok(KeyKind::Ec(Curve::P384)));
+        assert_eq!(ec(AttributeSet::new()), Err(CKR_TEMPLATE_INCOMPLETE));
+        let params = |bytes: Vec<u8>| AttributeSet::new().with(CKA_EC_PARAMS, Value::bytes(bytes));
+        assert_eq!(ec(params(bytes("06052b8104000a"))), Err(CKR_CURVE_NOT_SUPPORTED));
+        assert_eq!(ec(params(vec![])), Err(CKR_DOMAIN_PARAMS_INVALID));
+        assert_eq!(request(CKM_ECDSA, &on(Curve::P256)), Err(CKR_MECHANISM_INVALID));
+        assert_eq!(
+            request(CKM_RSA_PKCS_KEY_PAIR_GEN, &on(Curve::P256)),
+            Err(CKR_TEMPLATE_INCONSISTENT)
+        );
+    }
+
+    #[test]
+    fn only_the_exponent_65537_is_made() {
+        let with = |exponent: &[u8]| {
+            let template = rsa_bits(2048).with(CKA_PUBLIC_EXPONENT, Value::bytes(exponent));
+            request(CKM_RSA_PKCS_KEY_PAIR_GEN, &template)
+        };
+        assert!(with(&[1, 0, 1]).is_ok());
+        assert!(with(&[0, 1, 0, 1]).is_ok());
+        assert_eq!(with(&[3]), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        assert_eq!(with(&[]), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+    }
+
+    #[test]
+    fn c096_both_halves_are_local_and_know_their_mechanism() {
+        let key = rsa_key();
+        let (public, private) = pair(&key, AttributeSet::new(), AttributeSet::new());
+        for object in [&public, &private] {
+            assert!(object.is_true(CKA_LOCAL));
+            assert_eq!(object.ulong(CKA_KEY_GEN_MECHANISM), Some(CKM_RSA_PKCS_KEY_PAIR_GEN));
+        }
+        assert!(private.is_true(CKA_ALWAYS_SENSITIVE) && private.is_true(CKA_NEVER_EXTRACTABLE));
+        assert!(!public.has(CKA_ALWAYS_SENSITIVE));
+        assert!(private.is_private() && !public.is_private());
+    }
+
+    #[test]
+    fn c108_both_halves_say_what_the_public_key_is() {
+        for (key, info) in [(rsa_key(), RSA_INFO), (ec_key(Curve::P521, P521_INFO), P521_INFO)] {
+            let (public, private) = pair(&key, AttributeSet::new(), AttributeSet::new());
+            for object in [&public, &private] {
+                assert_eq!(hex::encode(object.bytes(CKA_PUBLIC_KEY_INFO).unwrap()), info);
+                assert_eq!(public::public_key(object).unwrap(), key);
+            }
+            let rsa = matches!(key, PublicKey::Rsa { .. });
+            assert_eq!(public.ulong(CKA_MODULUS_BITS), rsa.then_some(1024));
+            assert!(!private.has(CKA_MODULUS_BITS));
+        }
+    }
+
+    #[test]
+    fn c108_a_public_key_info_cannot_be_given_before_there_is_a_key() {
+        let info = AttributeSet::new().with(CKA_PUBLIC_KEY_INFO, Value::bytes(bytes(P256_INFO)));
+        let given = key_pair_request(CKM_EC_KEY_PAIR_GEN, &on(Curve::P256), &info, USER);
+        assert_eq!(given.unwrap_err().ck_rv(), CKR_ATTRIBUTE_VALUE_INVALID);
+    }
+
+    #[test]
+    fn k_usages_of_a_pair_are_those_its_templates_name() {
+        let sign = AttributeSet::new().with(CKA_SIGN, TRUE);
+        let (public, private) = pair(&rsa_key(), AttributeSet::new(), sign);
+        assert!(private.is_true(CKA_SIGN) && public.is_true(CKA_VERIFY));
+        // What systemd searches by: a signing key is no disk key.
+        assert_eq!(private.bool(CKA_DECRYPT), Some(false));
+        assert_eq!(private.bool(CKA_DERIVE), Some(false));
+    }
+
+    #[test]
+    fn k_what_nss_asks_of_an_ec_key_works() {
+        let template = AttributeSet::new().with(CKA_SIGN, TRUE).with(CKA_DERIVE, TRUE);
+        let key = ec_key(Curve::P256, P256_INFO);
+        let (_, private) = pair(&key, AttributeSet::new(), template);
+        assert!(private.is_true(CKA_SIGN) && private.is_true(CKA_DERIVE));
+    }
+
+    #[test]
+    fn a_key_other_than_the_one_asked_for_completes_nothing() {
+        let none = AttributeSet::new();
+        let request =
+            || key_pair_request(CKM_EC_KEY_PAIR_GEN, &on(Curve::P256), &none, USER).unwrap();
+        let other_curve = ec_key(Curve::P384, P384_INFO);
+        for key in [other_curve, rsa_key()] {
+            assert_eq!(request().complete(&key).unwrap_err().ck_rv(), CKR_GENERAL_ERROR);
+        }
+    }
+}

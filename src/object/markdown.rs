@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::attribute::{ATTRIBUTES, Attribute, Given, KINDS, Kind, Later, Preset};
+use super::attribute::{ATTRIBUTES, Attribute, Given, Holders, KINDS, Kind, Later, Preset};
 
 const INTRODUCTION: &str = "\
 # Attributes
@@ -60,9 +60,24 @@ fn kind(kind: Kind) -> &'static str {
 }
 
 fn holders(row: &Attribute) -> String {
-    let holding = KINDS.iter().filter(|kind| row.holders.contain(kind.holder));
-    let names: Vec<_> = holding.map(|kind| kind.name).collect();
-    if names.len() == KINDS.len() { "all".to_owned() } else { names.join(", ") }
+    let groups = [
+        (Holders::ALL, "all"),
+        (Holders::STORAGE, "all but profiles"),
+        (Holders::KEY, "keys"),
+        (Holders::PUBLIC, "public keys"),
+        (Holders::PRIVATE, "private keys"),
+        (Holders::SECRET, "secret keys"),
+    ];
+    let kinds = KINDS.iter().map(|kind| (kind.holder, kind.name));
+    let mut named = Holders::NONE;
+    let mut names = Vec::new();
+    for (group, name) in groups.into_iter().chain(kinds) {
+        if row.holders.contain(group) && !named.contain(group) {
+            named = named.and(group);
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 fn preset(preset: Preset) -> String {

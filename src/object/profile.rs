@@ -18,3 +18,22 @@ pub fn profile(id: CK_PROFILE_ID) -> AttributeSet {
         .with(CKA_PROFILE_ID, Value::Ulong(id as u64))
         .with(CKA_UNIQUE_ID, Value::bytes(format!("profile-{id}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribute::{self, Holders};
+    use super::*;
+    use cryptoki_sys::{CKP_BASELINE_PROVIDER, CKP_EXTENDED_PROVIDER};
+
+    #[test]
+    fn a_profile_object_has_what_its_class_has_and_an_id_of_its_own() {
+        let object = profile(CKP_BASELINE_PROVIDER);
+        for row in attribute::of(Holders::PROFILE) {
+            assert!(object.has(row.cka), "{}", row.name);
+        }
+        assert_eq!(object.len(), attribute::of(Holders::PROFILE).count());
+        assert_eq!(Holders::of(&object), Some(Holders::PROFILE));
+        let other = profile(CKP_EXTENDED_PROVIDER);
+        assert_ne!(object.get(CKA_UNIQUE_ID), other.get(CKA_UNIQUE_ID));
+    }
+}

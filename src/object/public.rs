@@ -232,3 +232,126 @@ fn is_on(curve: Curve, point: &[u8]) -> bool {
 fn too_long(cause: der::Error) -> Error {
     Error::because(cryptoki_sys::CKR_GENERAL_ERROR, "a public key does not go into DER", cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use cryptoki_sys::CK_RV;
+
+    fn keys() -> [(PublicKey, Vec<u8>); 4] {
+        [
+            (ec_key(Curve::P256, P256_INFO), bytes(P256_INFO)),
+            (ec_key(Curve::P384, P384_INFO), bytes(P384_INFO)),
+            (ec_key(Curve::P521, P521_INFO), bytes(P521_INFO)),
+            (rsa_key(), bytes(RSA_INFO)),
+        ]
+    }
+
+    fn refusal<T: std::fmt::Debug>(result: Result<T>) -> CK_RV {
+        result.unwrap_err().ck_rv()
+    }
+
+    #[test]
+    fn c108_the_public_key_info_is_what_openssl_writes() {
+        for (key, info) in keys() {
+            assert_eq!(hex::encode(public_key_info(&key).unwrap()), hex::encode(info));
+        }
+    }
+
+    #[test]
+    fn k_a_key_comes_back_from_its_attributes() {
+        for (key, _) in keys() {
+            assert_eq!(public_key(&public(&key)).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn c088_curves_are_named_by_oid_and_points_are_octet_strings() {
+        assert_eq!(hex::encode(ec_params(Curve::P256).unwrap()), "06082a8648ce3d030107");
+        assert_eq!(hex::encode(ec_params(Curve::P384).unwrap()), "06052b81040022");
+        assert_eq!(hex::encode(ec_params(Curve::P521).unwrap()), "06052b81040023");
+        let PublicKey::Ec { x, y, .. } = ec_key(Curve::P521, P521_INFO) else { unreachable!() };
+        let point = ec_point(&x, &y).unwrap();
+        assert_eq!(&point[..4], [4, 0x81, 133, 4]);
+        assert_eq!(point.len(), 3 + 133);
+    }
+
+    #[test]
+    fn a_curve_may_be_given_by_name() {
+        let named = |name: &str| [&[0x13, name.len() as u8], name.as_bytes()].concat();
+        assert_eq!(curve(&named("secp384r1")).unwrap(), Curve::P384);
+        assert_eq!(curve(&named("prime256v1")).unwrap(), Curve::P256);
+        assert_eq!(refusal(curve(&named("brainpoolP256r1"))), CKR_CURVE_NOT_SUPPORTED);
+    }
+
+    #[test]
+    fn c118_other_curves_and_other_ways_to_give_one_are_refused() {
+        let secp256k1 = bytes("06052b8104000a");
+        assert_eq!(refusal(curve(&secp256k1)), CKR_CURVE_NOT_SUPPORTED);
+        let mut trailing = ec_params(Curve::P256).unwrap();
+        trailing.push(0);
+        // Nothing, an explicit curve's beginning, implicitlyCA, left-over bytes, a cut OID.
+        for params in [vec![], bytes("3003020101"), bytes("0500"), trailing, bytes("06082a86")] {
+            assert_eq!(refusal(curve(&params)), CKR_DOMAIN_PARAMS_INVALID, "{params:x?}");
+        }
+    }
+
+    #[test]
+    fn k_a_point_is_taken_bare_and_as_octet_string() {
+        let PublicKey::Ec { curve, x, y } = ec_key(Curve::P256, P256_INFO) else { unreachable!() };
+        let coordinates = (x.clone(), y.clone());
+        assert_eq!(point(curve, &ec_point(&x, &y).unwrap()).unwrap(), coordinates);
+        assert_eq!(point(curve, &sec1(&x, &y)).unwrap(), coordinates);
+    }
+
+    #[test]
+    fn points_that_are_none_of_the_curve_are_refused() {
+        let PublicKey::Ec { curve, x, mut y } = ec_key(Curve::P256, P256_INFO) else {
+            unreachable!()
+        };
+        let compressed = [&[0x04, 0x21, 0x03], x.as_slice()].concat();
+        assert_eq!(refusal(point(curve, &compressed)), CKR_TEMPLATE_INCONSISTENT);
+        let good = ec_point(&x, &y).unwrap();
+        let other_curve = refusal(point(Curve::P384, &good));
+        assert_eq!(other_curve, CKR_ATTRIBUTE_VALUE_INVALID);
+        y[31] ^= 1;
+        let off = ec_point(&x, &y).unwrap();
+        let infinity = vec![4, 1, 0];
+        for bytes in [off, infinity, vec![], vec![4], vec![4, 0], good[..40].to_vec()] {
+            assert_eq!(refusal(point(curve, &bytes)), CKR_ATTRIBUTE_VALUE_INVALID, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn rsa_numbers_that_are_no_key_are_refused() {
+        let PublicKey::Rsa { modulus, exponent } = rsa_key() else { unreachable!() };
+        let even = [&modulus[..127], &[0]].concat();
+        let padded = [&[0, 0], modulus.as_slice()].concat();
+        assert_eq!(rsa(&padded, &[0, 1, 0, 1]).unwrap(), rsa_key());
+        assert!(rsa(&modulus, &[3]).is_ok());
+        for (modulus, exponent) in [
+            (&[][..], exponent.as_slice()),
+            (&[0; 128], &exponent),
+            (&modulus[..63], &exponent),
+            (&[0xFF; 2049], &exponent),
+            (&even, &exponent),
+            (&modulus, &[]),
+            (&modulus, &[0]),
+            (&modulus, &[1]),
+            (&modulus, &[4]),
+            (&modulus, &[1, 0, 0, 0, 0, 0, 0, 0, 1]),
+        ] {
+            assert_eq!(refusal(rsa(modulus, exponent)), CKR_ATTRIBUTE_VALUE_INVALID);
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_from_the_first_that_is_set() {
+        assert_eq!(bits(&[]), 0);
+        assert_eq!(bits(&[0, 0]), 0);
+        assert_eq!(bits(&[0, 1]), 1);
+        assert_eq!(bits(&[0x80, 0]), 16);
+        assert_eq!(bits(&[0x7F, 0]), 15);
+    }
+}

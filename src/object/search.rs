@@ -62,3 +62,81 @@ impl Search {
         self.0.iter().find(|wanted| wanted.kind == kind).map(|wanted| wanted.value.as_slice())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::super::{profile::profile, value::Value};
+    use super::*;
+    use cryptoki_sys::*;
+
+    fn search<const N: usize>(template: [(CK_ATTRIBUTE_TYPE, &[u8]); N]) -> Search {
+        let raw = |(kind, value): (_, &[u8])| RawAttribute { kind, value: value.to_vec() };
+        Search::new(template.into_iter().map(raw).collect())
+    }
+
+    #[test]
+    fn c112_every_attribute_has_to_match_byte_for_byte() {
+        let object = private_key().with(CKA_LABEL, Value::bytes(*b"vpn"));
+        let class = CKO_PRIVATE_KEY.to_ne_bytes();
+        for (template, found) in [
+            (search([]), true),
+            (search([(CKA_CLASS, &class)]), true),
+            (search([(CKA_CLASS, &class), (CKA_LABEL, b"vpn"), (CKA_SIGN, &[1])]), true),
+            (search([(CKA_CLASS, &class), (CKA_LABEL, b"vp")]), false),
+            (search([(CKA_LABEL, b"VPN")]), false),
+            (search([(CKA_LABEL, b"vpn\0")]), false),
+            (search([(CKA_LABEL, b"vpn"), (CKA_LABEL, b"ssh")]), false),
+            (search([(CKA_ID, b"")]), true),
+            (search([(CKA_SIGN, &[0])]), false),
+            (search([(CKA_SIGN, &[1, 0])]), false),
+            (search([(CKA_CLASS, &class[..4])]), false),
+            (search([(CKA_MODULUS, b"")]), false),
+        ] {
+            assert_eq!(template.matches(&object), found, "{template:?}");
+        }
+    }
+
+    #[test]
+    fn c112_attributes_and_classes_that_are_not_known_find_nothing() {
+        const CKO_NSS_TRUST: CK_ULONG = 0xCE53_4353;
+        assert!(!search([(0xD5A0_DB00, &[])]).matches(&private_key()));
+        assert!(!search([(CKA_CLASS, &CKO_NSS_TRUST.to_ne_bytes())]).matches(&private_key()));
+    }
+
+    #[test]
+    fn c112_a_search_is_no_way_to_guess_a_key() {
+        let key = |sensitive| {
+            AttributeSet::new()
+                .with(CKA_CLASS, ulong(CKO_SECRET_KEY))
+                .with(CKA_KEY_TYPE, ulong(CKK_GENERIC_SECRET))
+                .with(CKA_VALUE, Value::bytes(*b"key"))
+                .with(CKA_SENSITIVE, Value::Bool(sensitive))
+                .with(CKA_EXTRACTABLE, TRUE)
+        };
+        let guess = search([(CKA_VALUE, b"key")]);
+        assert!(!guess.matches(&key(true)));
+        assert!(guess.matches(&key(false)));
+    }
+
+    #[test]
+    fn c112_profile_objects_are_found_when_their_class_is_asked_for() {
+        let object = profile(CKP_BASELINE_PROVIDER);
+        let class = CKO_PROFILE.to_ne_bytes();
+        let id = CKP_BASELINE_PROVIDER.to_ne_bytes();
+        assert!(!search([]).matches(&object));
+        assert!(!search([(CKA_PROFILE_ID, &id)]).matches(&object));
+        assert!(search([(CKA_CLASS, &class)]).matches(&object));
+        assert!(search([(CKA_CLASS, &class), (CKA_PROFILE_ID, &id)]).matches(&object));
+        assert!(!search([(CKA_CLASS, &class), (CKA_PROFILE_ID, &[0; 8])]).matches(&object));
+    }
+
+    #[test]
+    fn an_index_learns_what_a_search_is_for() {
+        let template = search([(CKA_CLASS, &CKO_DATA.to_ne_bytes()), (CKA_ID, b"i")]);
+        assert_eq!(template.class(), Some(CKO_DATA as u64));
+        assert_eq!(template.id(), Some(&b"i"[..]));
+        assert_eq!(template.label(), None);
+        assert_eq!(search([(CKA_CLASS, &[1])]).class(), None);
+    }
+}
