@@ -132,7 +132,8 @@ impl Store {
         match migrate::version(&tx, MIGRATIONS)? {
             Version::Current => {
                 let read = call(&tx)?;
-                tx.commit()?;
+                // Nothing was written; in a damaged file a commit would fail all the same.
+                drop(tx);
                 Ok(Some(read))
             }
             // Another process made the file and is about to fill it.
