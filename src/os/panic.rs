@@ -23,3 +23,41 @@ fn report(panic: &PanicHookInfo<'_>) {
         None => log::error!("panicked: {text}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+    use crate::os::log::{LogSettings, Target};
+
+    /// Names the log file of the process that panics: the hook is the whole process's.
+    const LOG: &str = "HIERARKEY_TEST_PANIC_LOG";
+
+    #[test]
+    fn the_text_of_a_panic_goes_to_the_log_and_not_to_stderr() {
+        if let Some(file) = std::env::var_os(LOG) {
+            let level = log::LevelFilter::Error;
+            super::super::log::install(&LogSettings { target: Target::File(file.into()), level });
+            install();
+            install();
+            panic::catch_unwind(|| panic!("a text of {} parts", 2)).unwrap_err();
+            panic::catch_unwind(|| panic!("a plain text")).unwrap_err();
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("log");
+        let name = "os::panic::tests::the_text_of_a_panic_goes_to_the_log_and_not_to_stderr";
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture"])
+            .env(LOG, &file)
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let log = fs::read_to_string(file).unwrap();
+        assert!(log.contains("src/os/panic.rs") && log.contains(": a text of 2 parts\n"), "{log}");
+        assert!(log.contains(": a plain text\n"), "{log}");
+    }
+}
