@@ -259,8 +259,8 @@ impl Attribute {
         }
     }
 
-    /// Applies the footnotes 1 to 7 and 10 of PKCS#11 v3.1, "Common attributes". (What 8, 11 and 12
-    /// say is in [`later`](Self::changes), 9 in [`preset`](Self::preset).) A derived key is held to
+    /// Applies the footnotes 1 to 7 and 10 of PKCS#11 v3.1, "Common attributes"; what 8, 11 and 12
+    /// say goes into `changes`, and 9 into `preset`. A derived key is held to
     /// footnote 6, since its value comes from the mechanism as an unwrapped one does.
     pub(super) const fn notes(mut self, notes: &[u8]) -> Self {
         let mut rest = notes;

@@ -110,7 +110,7 @@ fn read(value: &[u8]) -> der::Result<AttributeSet> {
         .with(CKA_PUBLIC_KEY_INFO, Value::bytes(public_key_info)))
 }
 
-/// [0] EXPLICIT Version.
+/// The tag of the version: context-specific 0, explicit.
 const VERSION: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
 
 /// A reader of what is in the next SEQUENCE.

@@ -41,6 +41,7 @@ pub fn set(object: &AttributeSet, changes: &AttributeSet, actor: Actor) -> Resul
 ///
 /// PKCS#11 v3.1, "Copying objects"; C_CopyObject.
 pub fn copy(object: &AttributeSet, template: &AttributeSet, actor: Actor) -> Result<AttributeSet> {
+    actor.must_see(object)?;
     if !object.is_true(CKA_COPYABLE) {
         return Err(Error::new(CKR_ACTION_PROHIBITED, "this object is not CKA_COPYABLE"));
     }
@@ -295,7 +296,12 @@ mod tests {
         let private = one(CKA_PRIVATE, TRUE);
         assert_eq!(told(copy(&object, &private, PUBLIC)), Err(CKR_USER_NOT_LOGGED_IN));
         assert_eq!(told(copy(&object, &private, OFFICER)), Err(CKR_USER_NOT_LOGGED_IN));
-        assert!(copy(&object, &private, USER).unwrap().is_private());
+        let copied = copy(&object, &private, USER).unwrap();
+        assert!(copied.is_private());
+        let open = one(CKA_PRIVATE, FALSE);
+        assert_eq!(told(copy(&copied, &open, PUBLIC)), Err(CKR_USER_NOT_LOGGED_IN));
+        assert_eq!(told(copy(&copied, &open, OFFICER)), Err(CKR_USER_NOT_LOGGED_IN));
+        assert!(copy(&copied, &open, USER).is_ok());
     }
 
     #[test]

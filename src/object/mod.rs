@@ -20,8 +20,8 @@
 //! | `handle.rs` | the application's object handles |
 //! | `markdown.rs` | docs/attributes.md, printed from the table |
 
-// A CK_ULONG is narrower than the u64 of a `Value` on 32-bit machines, where these casts are needed.
-#![allow(clippy::unnecessary_cast)]
+// Where a CK_ULONG is narrower than the u64 of a `Value` these conversions are needed.
+#![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 
 pub mod attribute;
 pub mod certificate;

@@ -92,7 +92,7 @@ fn value(kind: Kind, bytes: &[u8]) -> Option<Value> {
     })
 }
 
-/// CK_DATE: year[4], month[2], day[2], all digits.
+/// CK_DATE: four digits of the year, two of the month, two of the day.
 fn date(bytes: &[u8]) -> Option<[u8; 8]> {
     let date: [u8; 8] = bytes.try_into().ok()?;
     if !date.iter().all(u8::is_ascii_digit) {

@@ -170,6 +170,14 @@ impl AttributeSet {
         self.bytes(kind).filter(|bytes| !bytes.is_empty())
     }
 
+    /// The mechanisms of `kind`.
+    pub fn mechanisms(&self, kind: CK_ATTRIBUTE_TYPE) -> Option<&[u64]> {
+        match self.get(kind) {
+            Some(Value::Mechanisms(list)) => Some(list),
+            _ => None,
+        }
+    }
+
     /// CKA_CLASS.
     pub fn class(&self) -> Option<CK_OBJECT_CLASS> {
         self.ulong(CKA_CLASS).map(|class| class as CK_OBJECT_CLASS)
@@ -194,10 +202,8 @@ impl AttributeSet {
     ///
     /// PKCS#11 v3.1, "Key objects".
     pub fn allows(&self, mechanism: u64) -> bool {
-        match self.get(CKA_ALLOWED_MECHANISMS) {
-            Some(Value::Mechanisms(list)) => list.is_empty() || list.contains(&mechanism),
-            _ => true,
-        }
+        let list = self.mechanisms(CKA_ALLOWED_MECHANISMS).unwrap_or_default();
+        list.is_empty() || list.contains(&mechanism)
     }
 
     /// Gives the object its CKA_UNIQUE_ID: `id` in lower-case hexadecimal. Whoever stores a new
