@@ -277,6 +277,7 @@ impl Attribute {
                 }
                 7 => self.secret = true,
                 10 => self.officer = true,
+                // While the table is compiled: its rows are the only callers.
                 _ => panic!("no such footnote"),
             }
             rest = tail;
