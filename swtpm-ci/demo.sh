@@ -3,6 +3,7 @@
 # the signatures checked by OpenSSL, with the number of TPM commands that each step took.
 #
 # Nothing of it stays: TPM, store and files live in a temporary folder (KEEP=1 keeps it).
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 if [ -t 1 ]; then

@@ -92,7 +92,7 @@ start_tpm() {
     fi
     printf '[log]\nlevel = "debug"\nfile = "%s"\n' "$work/module.log" >"$work/hierarkey.toml"
     : >"$work/module.log"
-    chmod 0600 "$work/module.log"
+    chmod 0600 "$work/module.log" "$work/hierarkey.toml"
     unset HIERARKEY_LOG
     export HIERARKEY_CONF=$work/hierarkey.toml
     export HIERARKEY_STORE=$work/store

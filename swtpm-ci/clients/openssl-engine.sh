@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # OpenSSL's pkcs11 engine (libp11): requests, certificates, signatures and a TLS handshake.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 begin openssl-engine openssl pkcs11-tool swtpm
 export PKCS11_MODULE_PATH=$MODULE

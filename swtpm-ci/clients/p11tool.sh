@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # GnuTLS: p11tool's view of the token, keys made by it, and a certificate signed with one.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 begin p11tool p11tool certtool pkcs11-tool openssl swtpm
 export GNUTLS_PIN=$user_pin GNUTLS_SO_PIN=$so_pin

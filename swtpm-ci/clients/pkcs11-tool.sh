@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # OpenSC's pkcs11-tool: a token's whole life, every mechanism checked with OpenSSL.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 begin pkcs11-tool pkcs11-tool openssl swtpm
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # OpenSSH: keys listed from the token, logins to a server of our own, the agent, and a signed file.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
 begin ssh ssh ssh-keygen ssh-agent sshd pkcs11-tool swtpm
@@ -74,7 +75,6 @@ stays_out() {
 with_agent() {
     ssh-agent -P "$MODULE" sh -c 'ssh-add -s "$MODULE" && "$@" ; status=$?; ssh-add -e "$MODULE"; exit $status' sh "$@"
 }
-export -f with_agent
 logs_in_by_agent() {
     cp "$work/p256.pub" "$work/authorized_keys"
     says 'welcome 42' with_agent ssh -F none -p "$(cat "$work/port")" -o StrictHostKeyChecking=no \
