@@ -23,7 +23,8 @@ lists_keys() {
     grep '^ecdsa-sha2-nistp256 ' "$work/keys" >"$work/p256.pub"
 }
 
-starts_a_server() {
+# Not within a check: the server is to be this script's own child, which it can wait for.
+start_a_server() {
     ssh-keygen -q -t ed25519 -N '' -f "$work/host_key"
     if [ "$(id -u)" = 0 ]; then
         mkdir -p /run/sshd # where a server of root's shuts its unprivileged half in
@@ -44,17 +45,20 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 CONFIG
-        "$sshd" -D -e -f "$work/sshd_config" >"$work/sshd.log" 2>&1 &
-        printf '%s' "$!" >"$work/server"
+        "$sshd" -D -e -f "$work/sshd_config" >"$work/sshd.log" 2>&1 </dev/null &
+        started+=($!)
         # Two ways to end: it listens, or another program had the port.
         if within 5 grep -q 'Server listening' "$work/sshd.log"; then
             printf '%s' "$port" >"$work/port"
             return 0
         fi
-        stop "$(cat "$work/server")"
+        stop "$!"
     done
+}
+
+listens() {
     cat "$work/sshd.log"
-    return 1
+    [ -s "$work/port" ]
 }
 
 remote() {
@@ -73,10 +77,13 @@ stays_out() {
 }
 # with_agent COMMAND...: with an agent of our own that has the token's keys.
 with_agent() {
-    ssh-agent -P "$MODULE" sh -c 'ssh-add -s "$MODULE" && "$@" ; status=$?; ssh-add -e "$MODULE"; exit $status' sh "$@"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    TMPDIR=$work ssh-agent -P "$MODULE" sh -c \
+        'ssh-add -s "$MODULE" && "$@"; status=$?; ssh-add -e "$MODULE"; kill "$SSH_AGENT_PID"; exit "$status"' sh "$@"
 }
 logs_in_by_agent() {
     cp "$work/p256.pub" "$work/authorized_keys"
+    # shellcheck disable=SC2016 # expanded by the server's shell
     says 'welcome 42' with_agent ssh -F none -p "$(cat "$work/port")" -o StrictHostKeyChecking=no \
         -o "UserKnownHostsFile=$work/known_hosts" -o ConnectTimeout=20 "$(id -un)@127.0.0.1" 'echo welcome $((6 * 7))'
 }
@@ -92,10 +99,8 @@ signs_a_file() {
 check "makes a token" make_token
 check "makes an RSA and a P-256 key" makes_keys
 check "ssh-keygen lists the token's keys" lists_keys
-check "a server starts" starts_a_server
-if [ -s "$work/server" ]; then
-    started+=("$(cat "$work/server")")
-fi
+start_a_server
+check "a server starts" listens
 check "ssh logs in with the RSA key" logs_in "$work/rsa.pub"
 check "ssh logs in with the P-256 key" logs_in "$work/p256.pub"
 check "ssh stays out where its keys are unknown" stays_out
