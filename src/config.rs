@@ -74,6 +74,19 @@ pub struct ShowSlots {
     pub null: bool,
 }
 
+impl ShowSlots {
+    /// Whether the slot of the hierarchy with this name shows a token before it is initialised;
+    /// the owner's always does.
+    pub fn shows(&self, hierarchy: &str) -> bool {
+        match hierarchy {
+            "endorsement" => self.endorsement,
+            "platform" => self.platform,
+            "null" => self.null,
+            _ => true,
+        }
+    }
+}
+
 /// What is done against the letter of PKCS#11 for the sake of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]

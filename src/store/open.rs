@@ -58,6 +58,11 @@ impl Store {
         Self { location, open: None, opened: 0, complaint: None, told: BTreeSet::new() }
     }
 
+    /// The directory it lies in.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.location.directory
+    }
+
     /// Whether this user may write, as far as permissions tell.
     ///
     /// Errors: `CKR_TOKEN_NOT_PRESENT` when the place is not to be trusted.

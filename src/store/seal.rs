@@ -5,6 +5,7 @@
 //! another place or token, or given another row's key fails.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
@@ -54,12 +55,13 @@ impl Use {
     }
 }
 
-/// The keys of the public or of the private rows of one token.
+/// The keys of the public or of the private rows of one token. A clone is the same locked memory.
+#[derive(Clone)]
 pub struct RowKey {
     token: TokenId,
     role: Role,
     /// One key for each [`Use`], in their order.
-    keys: LockedSecret,
+    keys: Arc<LockedSecret>,
 }
 
 impl fmt::Debug for RowKey {
@@ -99,7 +101,7 @@ impl RowKey {
             let key: Zeroizing<[u8; KEY]> = Zeroizing::new(hmac.finalize().into_bytes().into());
             keys.extend_from_slice(&*key);
         }
-        Ok(Self { token, role, keys: LockedSecret::new(&keys) })
+        Ok(Self { token, role, keys: Arc::new(LockedSecret::new(&keys)) })
     }
 
     /// Which rows these keys are for.

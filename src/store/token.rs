@@ -93,18 +93,33 @@ impl Store {
         Ok(read.flatten())
     }
 
-    /// Puts a token into its slot; the one that was there goes with all its objects.
-    /// Gives the generation of the new row.
+    /// Which token is in `slot`, and its generation: what tells whether a row read before still
+    /// holds. `None` until it is initialised.
     ///
     /// Errors: as [`Store`] says.
+    pub fn token_stamp(&mut self, slot: u8) -> Result<Option<(TokenId, i64)>> {
+        Ok(self.reading(|tx| stamp(tx, slot))?.flatten())
+    }
+
+    /// Puts a token into its slot; the one that was there, `expected`, goes with all its objects.
+    /// Gives the generation of the new row.
+    ///
+    /// Errors: as [`Store`] says; `CKR_FUNCTION_FAILED` when another token than `expected` is there.
     ///
     /// PKCS#11 v3.1, C_InitToken.
-    pub fn replace_token(&mut self, row: &TokenRow, key: &RowKey) -> Result<i64> {
+    pub fn replace_token(
+        &mut self,
+        expected: Option<TokenId>,
+        row: &TokenRow,
+        key: &RowKey,
+    ) -> Result<i64> {
         self.writing(|tx| {
-            let before: Option<i64> = tx
-                .prepare_cached("SELECT generation FROM token WHERE slot = ?1")?
-                .query_row([row.slot], |row| row.get(0))
-                .optional()?;
+            let found = stamp(tx, row.slot)?;
+            if found.map(|(id, _)| id) != expected {
+                let why = "another process initialised the token meanwhile";
+                return Err(Error::new(CKR_FUNCTION_FAILED, why));
+            }
+            let before = found.map(|(_, generation)| generation);
             tx.prepare_cached("DELETE FROM token WHERE slot = ?1")?.execute([row.slot])?;
             let row = signed(row, before.unwrap_or(0), key)?;
             write_row(
@@ -177,6 +192,13 @@ impl Store {
         })?;
         Ok(read.unwrap_or(false))
     }
+}
+
+fn stamp(tx: &Transaction<'_>, slot: u8) -> Result<Option<(TokenId, i64)>> {
+    Ok(tx
+        .prepare_cached("SELECT id, generation FROM token WHERE slot = ?1")?
+        .query_row([slot], |row| Ok((TokenId(row.get(0)?), row.get(1)?)))
+        .optional()?)
 }
 
 /// The row with the generation after `before` and its MAC.

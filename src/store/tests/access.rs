@@ -54,7 +54,7 @@ fn who_may_only_read_reads_everything_and_writes_nothing() {
             rv(store.update_object(TOKEN, &keys, found[0], &mut |_| Ok(()))),
             rv(store.delete_object(TOKEN, found[0])),
             rv(store.remove_token(0)),
-            rv(store.replace_token(&token_row(0, TOKEN), &keys.public)),
+            rv(store.replace_token(None, &token_row(0, TOKEN), &keys.public)),
         ] {
             assert_eq!(refused, CKR_TOKEN_WRITE_PROTECTED);
         }
@@ -93,7 +93,7 @@ fn what_may_not_be_read_is_no_token_and_what_may_not_be_made_is_write_protected(
             let mut store = Store::new(StoreLocation::new(directory.join(nowhere)));
             assert_eq!(store.token(0).unwrap(), None);
             assert!(!store.writable().unwrap());
-            let refused = rv(store.replace_token(&token_row(0, TOKEN), &keys.public));
+            let refused = rv(store.replace_token(None, &token_row(0, TOKEN), &keys.public));
             assert_eq!(refused, CKR_TOKEN_WRITE_PROTECTED, "{nowhere}");
         }
         return;
@@ -105,7 +105,7 @@ fn what_may_not_be_read_is_no_token_and_what_may_not_be_made_is_write_protected(
         [("closed file", 0o755, 0o000), ("closed directory", 0o000, 0o644)]
     {
         let mut store = Store::new(StoreLocation::new(at(closed)));
-        store.replace_token(&token_row(0, TOKEN), &keys.public).unwrap();
+        store.replace_token(None, &token_row(0, TOKEN), &keys.public).unwrap();
         set_mode(at(closed).join(FILE), file);
         set_mode(at(closed), directory);
     }
@@ -154,7 +154,7 @@ fn a_store_that_is_read_only_by_configuration_is_not_written() {
     let location = StoreLocation { read_only: true, ..place.location() };
     let mut store = Store::new(location.clone());
     assert!(!store.writable().unwrap());
-    let refused = rv(store.replace_token(&token_row(0, TOKEN), &keys.public));
+    let refused = rv(store.replace_token(None, &token_row(0, TOKEN), &keys.public));
     assert_eq!(refused, CKR_TOKEN_WRITE_PROTECTED);
     assert!(!place.directory().exists());
     place.with_token(TOKEN);
@@ -229,7 +229,7 @@ fn what_is_not_a_store_of_this_version_is_not_recognized_and_left_alone() {
         let spoilt = fs::read(place.file()).unwrap();
         for store in [&mut open_before, &mut place.store()] {
             assert_eq!(rv(store.token(0)), CKR_TOKEN_NOT_RECOGNIZED, "{name}");
-            let refused = rv(store.replace_token(&token_row(0, TOKEN), &keys(TOKEN, false).public));
+            let refused = rv(store.replace_token(None, &token_row(0, TOKEN), &keys(TOKEN, false).public));
             assert_eq!(refused, CKR_TOKEN_NOT_RECOGNIZED, "{name}");
         }
         assert!(fs::read(place.file()).unwrap() == spoilt, "{name}");

@@ -11,7 +11,7 @@ fn every_change_is_seen_by_the_next_call_of_another() {
     let mut reader = place.store();
     let keys = keys(TOKEN, true);
     assert_eq!(reader.token(0).unwrap(), None);
-    writer.replace_token(&token_row(0, TOKEN), &keys.public).unwrap();
+    writer.replace_token(None, &token_row(0, TOKEN), &keys.public).unwrap();
     assert!(reader.token(0).unwrap().is_some());
     let mut versions = vec![reader.data_version().unwrap()];
     let id = writer.insert_objects(TOKEN, &keys, &[object(1, true)]).unwrap()[0];
@@ -40,7 +40,7 @@ fn a_file_that_was_taken_away_or_replaced_is_noticed() {
     assert_eq!(store.token(0).unwrap(), None);
     let other = TokenId([8; 16]);
     let mut second = place.store();
-    second.replace_token(&token_row(1, other), &keys(other, false).public).unwrap();
+    second.replace_token(None, &token_row(1, other), &keys(other, false).public).unwrap();
     let before = store.data_version().unwrap();
     assert_eq!(store.token(1).unwrap().unwrap().id, other);
     fs::rename(copy.join(FILE), place.file()).unwrap();
@@ -63,9 +63,9 @@ fn writers_wait_for_one_another_from_the_creation_on() {
                 let slot = u8::try_from(writer).unwrap();
                 let own = TokenId([slot; 16]);
                 let key = RowKey::derive(&[3; 32], own, Role::Public).unwrap();
-                store.replace_token(&token_row(slot, own), &key).unwrap();
+                store.replace_token(None, &token_row(slot, own), &key).unwrap();
                 if slot == 0 {
-                    store.replace_token(&token_row(0, TOKEN), &keys.public).unwrap();
+                    store.replace_token(Some(own), &token_row(0, TOKEN), &keys.public).unwrap();
                 }
                 while store.token(0).unwrap().is_none_or(|row| row.id != TOKEN) {
                     std::thread::yield_now();

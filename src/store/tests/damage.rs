@@ -89,7 +89,7 @@ fn an_object_moved_to_another_token_is_set_aside_there() {
     let other = TokenId([8; 16]);
     // Even of the same secrets.
     let theirs = keys(other, true);
-    store.replace_token(&token_row(1, other), &theirs.public).unwrap();
+    store.replace_token(None, &token_row(1, other), &theirs.public).unwrap();
     place.raw().execute("UPDATE object SET token_id = ?1", [other.0]).unwrap();
     assert_eq!(store.set_aside(other, &theirs).unwrap(), ids);
     assert_eq!(find_ids(&mut store, &keys(TOKEN, true), &Filter::default()), []);

@@ -42,7 +42,7 @@ impl Place {
     /// A store with a token in slot 0.
     fn with_token(&self, token: TokenId) -> Store {
         let mut store = self.store();
-        store.replace_token(&token_row(0, token), &keys(token, false).public).unwrap();
+        store.replace_token(None, &token_row(0, token), &keys(token, false).public).unwrap();
         store
     }
 

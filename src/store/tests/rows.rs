@@ -27,9 +27,11 @@ fn a_token_reads_back_as_it_was_written() {
     let place = Place::new();
     let key = keys(TOKEN, false).public;
     let mut store = place.store();
+    let mut before = None;
     for (user, reset_count) in [(None, None), (Some(blob("user")), Some(u32::MAX))] {
         let row = TokenRow { user, reset_count, ..token_row(3, TOKEN) };
-        let generation = store.replace_token(&row, &key).unwrap();
+        let generation = store.replace_token(before, &row, &key).unwrap();
+        before = Some(TOKEN);
         let read = place.store().token(3).unwrap().unwrap();
         verify_token(&read, &key).unwrap();
         assert_eq!(TokenRow { mac: Vec::new(), generation: 0, ..read.clone() }, row);
@@ -43,13 +45,17 @@ fn a_new_initialisation_takes_the_old_objects_along() {
     let place = Place::new();
     let mut store = place.with_token(TOKEN);
     let other = TokenId([8; 16]);
-    store.replace_token(&token_row(1, other), &keys(other, false).public).unwrap();
+    store.replace_token(None, &token_row(1, other), &keys(other, false).public).unwrap();
     let kept = store.insert_objects(other, &keys(other, false), &[object(2, false)]).unwrap();
     let old = store.insert_objects(TOKEN, &keys(TOKEN, false), &[object(1, false)]).unwrap();
 
     let again = TokenId([9; 16]);
     let before = store.token(0).unwrap().unwrap().generation;
-    store.replace_token(&token_row(0, again), &keys(again, false).public).unwrap();
+    let key = keys(again, false).public;
+    for wrong in [None, Some(again)] {
+        assert!(store.replace_token(wrong, &token_row(0, again), &key).is_err());
+    }
+    store.replace_token(Some(TOKEN), &token_row(0, again), &key).unwrap();
     assert!(store.token(0).unwrap().unwrap().generation > before);
     assert_eq!(store.object(TOKEN, &keys(TOKEN, false), old[0]).unwrap(), None);
     let left: i64 =
