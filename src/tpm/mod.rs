@@ -4,8 +4,9 @@
 //! | file | what |
 //! |---|---|
 //! | `types.rs` | what goes in and out: hierarchies, blobs, keys, templates, status |
+//! | `link.rs` | the seam between the engine and what is below it |
 //! | `transport/` | the byte pipes: device, socket, loader |
-//! | `turn.rs` | who has the TPM: connection and lock for one PKCS#11 call |
+//! | `turn.rs` | who has the TPM: the lock for one PKCS#11 call, and what the last taker left |
 //! | `wire.rs` | the bounded reader and the writer |
 //! | `command.rs` | one command: handles, authorizations, parameters |
 //! | `auth_session.rs` | the TPM's sessions: salt, HMAC, parameter encryption |
@@ -15,6 +16,9 @@
 //! | `key.rs` | loaded keys: LRU, recovery |
 //! | `engine.rs` | the [`Tpm`] that sends it all |
 
+pub mod link;
+pub mod transport;
+mod turn;
 pub mod types;
 
 pub use types::*;
