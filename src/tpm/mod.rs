@@ -4,23 +4,38 @@
 //! | file | what |
 //! |---|---|
 //! | `types.rs` | what goes in and out: hierarchies, blobs, keys, templates, status |
-//! | `link.rs` | the seam between the engine and what is below it |
-//! | `transport/` | the byte pipes: device, socket, loader |
-//! | `turn.rs` | who has the TPM: the lock for one PKCS#11 call, and what the last taker left |
-//! | `wire.rs` | the bounded reader and the writer |
-//! | `command.rs` | one command: handles, authorizations, parameters |
+//! | `engine.rs` | one TPM, one turn at a time |
+//! | `operations.rs` | the operations of [`Tpm`]: which commands each one is |
+//! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
+//! | `recovery.rs` | what is done about a failure before the caller hears of it |
+//! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
+//! | `capability.rs` | what this TPM can do and how it fares |
+//! | `public.rs` | public areas: templates, Names, public keys |
+//! | `exchange.rs` | one command and its response |
 //! | `auth_session.rs` | the TPM's sessions: salt, HMAC, parameter encryption |
 //! | `encryption_rules.rs` | which parameter of which command must be encrypted |
 //! | `rc.rs` | `TPM_RC` to `CKR_` |
-//! | `capability.rs` | what this TPM can do and how it fares |
-//! | `key.rs` | loaded keys: LRU, recovery |
-//! | `engine.rs` | the [`Tpm`] that sends it all |
+//! | `wire.rs` | the bounded reader and the writer |
+//! | `link.rs`, `turn.rs`, `transport/` | the way to the TPM, and who has it |
 
+mod auth_session;
+mod capability;
+mod encryption_rules;
+pub mod engine;
+mod exchange;
 pub mod link;
+mod loaded;
+mod operations;
+mod parent;
+mod public;
+mod rc;
+mod recovery;
 pub mod transport;
 mod turn;
 pub mod types;
+mod wire;
 
+pub use public::{object_name, public_key};
 pub use types::*;
 
 use crate::error::Result;
@@ -119,9 +134,9 @@ pub trait Tpm {
     /// Flushes `blob` if it is loaded: its object was destroyed, or its login ended.
     fn forget(&mut self, blob: &Blob);
 
-    /// Resets the dictionary-attack counter: TPM2_DictionaryAttackLockReset, authorized with the
-    /// lockout authorization of the settings.
-    fn reset_lockout(&mut self) -> Result<()>;
+    /// Resets the dictionary-attack counter: TPM2_DictionaryAttackLockReset, authorized with `auth`,
+    /// or with the lockout authorization of the settings.
+    fn reset_lockout(&mut self, auth: Option<&Auth>) -> Result<()>;
 }
 
 /// One private key in the TPM, as a mechanism sees it: what it finishes its arithmetic with.

@@ -229,7 +229,8 @@ fn what_is_not_a_store_of_this_version_is_not_recognized_and_left_alone() {
         let spoilt = fs::read(place.file()).unwrap();
         for store in [&mut open_before, &mut place.store()] {
             assert_eq!(rv(store.token(0)), CKR_TOKEN_NOT_RECOGNIZED, "{name}");
-            let refused = rv(store.replace_token(None, &token_row(0, TOKEN), &keys(TOKEN, false).public));
+            let refused =
+                rv(store.replace_token(None, &token_row(0, TOKEN), &keys(TOKEN, false).public));
             assert_eq!(refused, CKR_TOKEN_NOT_RECOGNIZED, "{name}");
         }
         assert!(fs::read(place.file()).unwrap() == spoilt, "{name}");

@@ -1,0 +1,194 @@
+//! The engine: one TPM, one turn at a time, and what is loaded in it between turns.
+
+use std::sync::{Arc, MutexGuard as Guard};
+
+use cryptoki_sys::CKR_TOKEN_NOT_PRESENT;
+
+use crate::error::{Error, Result};
+use crate::os::lock::Lock;
+use crate::tpm::exchange::{Authorization, Command, Failure, Response};
+use crate::tpm::link::{Leftovers, Link, Sharing, Taken};
+use crate::tpm::loaded::Loaded;
+use crate::tpm::wire::Writer;
+use crate::tpm::{Abilities, Auth, Firmware, Hierarchy, capability};
+use tss_esapi::constants::tss as tpm2;
+
+/// Authorization values of the hierarchies, for TPMs that have them set.
+#[derive(Clone, Default)]
+pub struct HierarchyAuths {
+    /// TPM_RH_OWNER.
+    pub owner: Option<Auth>,
+    /// TPM_RH_ENDORSEMENT.
+    pub endorsement: Option<Auth>,
+    /// TPM_RH_PLATFORM.
+    pub platform: Option<Auth>,
+    /// TPM_RH_LOCKOUT.
+    pub lockout: Option<Auth>,
+}
+
+impl HierarchyAuths {
+    /// The authorization value of `hierarchy`; the null one has none.
+    pub fn of(&self, hierarchy: Hierarchy) -> Option<&Auth> {
+        match hierarchy {
+            Hierarchy::Owner => self.owner.as_ref(),
+            Hierarchy::Endorsement => self.endorsement.as_ref(),
+            Hierarchy::Platform => self.platform.as_ref(),
+            Hierarchy::Null => None,
+        }
+    }
+}
+
+/// The way to the TPM, for all threads of the process.
+pub struct Engine {
+    state: Lock<State>,
+}
+
+/// What the engine knows between turns.
+pub(super) struct State {
+    link: Option<Box<dyn Link>>,
+    pub(super) auths: HierarchyAuths,
+    pub(super) loaded: Loaded,
+    pub(super) firmware: Option<Firmware>,
+    pub(super) abilities: Option<Arc<Abilities>>,
+}
+
+/// The TPM for the time of one PKCS#11 call.
+pub struct Turn<'a> {
+    pub(super) state: Guard<'a, State>,
+    pub(super) sharing: Sharing,
+}
+
+impl Engine {
+    /// An engine that reaches its TPM through `link`; without one there is no TPM. No I/O.
+    pub fn new(link: Option<Box<dyn Link>>, auths: HierarchyAuths) -> Self {
+        Self {
+            state: Lock::new(State {
+                link,
+                auths,
+                loaded: Loaded::default(),
+                firmware: None,
+                abilities: None,
+            }),
+        }
+    }
+
+    /// Takes the TPM until the [`Turn`] is dropped.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_DEVICE_ERROR`.
+    pub fn turn(&self) -> Result<Turn<'_>> {
+        let mut state = self.state.lock();
+        let link = state.link.as_mut().ok_or_else(|| {
+            Error::new(CKR_TOKEN_NOT_PRESENT, "no TPM is configured that could be used")
+        })?;
+        let sharing = link.sharing();
+        let taken = link.take()?;
+        let mut turn = Turn { state, sharing };
+        match taken {
+            Taken::StillMine => {}
+            Taken::Others(leftovers) => turn.begin_after_others(&leftovers),
+            Taken::Unknown => turn.begin_in_the_unknown(),
+        }
+        Ok(turn)
+    }
+
+    /// Flushes whatever is ours in the TPM: the library's life in this process ends.
+    pub fn close(&self) {
+        if self.state.lock().loaded.is_empty() {
+            return;
+        }
+        match self.turn() {
+            Ok(mut turn) => turn.flush_everything(),
+            Err(error) => log::debug!("nothing could be flushed at the end: {error}"),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Turn<'_> {
+    /// Sends a command.
+    pub(super) fn send(
+        &mut self,
+        command: Command,
+        authorization: Authorization<'_>,
+    ) -> std::result::Result<Response, Failure> {
+        match self.state.link.as_mut() {
+            Some(link) => command.send(link.as_mut(), authorization),
+            None => Err(Failure::Refused(Error::bug("a turn without a link"))),
+        }
+    }
+
+    /// A new connection after a transport error, within this turn.
+    pub(super) fn reconnect(&mut self) -> Result<()> {
+        let done = match self.state.link.as_mut() {
+            Some(link) => link.reconnect(),
+            None => Err(Error::bug("a turn without a link")),
+        };
+        // Unshared, the objects are still there, and flushed as far as they can be told; a command
+        // whose answer was lost may have made one more.
+        match self.sharing {
+            Sharing::ResourceManager => self.state.loaded.forget(),
+            Sharing::Alone if done.is_ok() => self.begin_in_the_unknown(),
+            Sharing::Alone => self.state.loaded.forget(),
+        }
+        done
+    }
+
+    /// Flushes a transient object or an auth session. One that is not there any more is as good.
+    pub(super) fn flush(&mut self, handle: u32) {
+        let flushed = Command::new(tpm2::TPM2_CC_FlushContext)
+            .map_err(Failure::from)
+            .map(|command| command.parameters(Writer::new().u32(handle)))
+            .and_then(|command| self.send(command, Authorization::None));
+        if let Err(Failure::Transport(error) | Failure::Refused(error)) = flushed {
+            log::debug!("0x{handle:08x} was not flushed: {error}");
+        }
+    }
+
+    fn begin_after_others(&mut self, leftovers: &Leftovers) {
+        self.state.loaded.forget();
+        for handle in leftovers.transient.iter().chain(&leftovers.auth_sessions) {
+            self.flush(*handle);
+        }
+    }
+
+    /// Flushes every transient object and loaded auth session that the TPM names: on an unshared TPM
+    /// they were left by somebody who died in its turn.
+    pub(super) fn begin_in_the_unknown(&mut self) {
+        self.state.loaded.forget();
+        if self.sharing == Sharing::ResourceManager {
+            return;
+        }
+        for range in [tpm2::TPM2_TRANSIENT_FIRST, tpm2::TPM2_LOADED_SESSION_FIRST] {
+            match capability::handles(self, range) {
+                Ok(handles) => handles.into_iter().for_each(|handle| self.flush(handle)),
+                Err(error) => log::debug!("the TPM's handles are not known: {error}"),
+            }
+        }
+    }
+
+    fn flush_everything(&mut self) {
+        for handle in self.state.loaded.take_all() {
+            self.flush(handle);
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        for handle in self.state.loaded.take_surplus(self.sharing) {
+            self.flush(handle);
+        }
+        let leftovers = match self.sharing {
+            Sharing::Alone => self.state.loaded.leftovers(),
+            Sharing::ResourceManager => Leftovers::default(),
+        };
+        if let Some(link) = self.state.link.as_mut() {
+            link.give_back(&leftovers);
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! The operations of [`Tpm`]: each is one or a few commands, begun anew as a whole when the TPM was
+//! restarted or full in between.
+
+use std::result::Result as StdResult;
+
+use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_TOKEN_NOT_RECOGNIZED};
+use tss_esapi::constants::tss as tpm2;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::tpm::auth_session::{CONTINUE, DECRYPT, ENCRYPT};
+use crate::tpm::engine::Turn;
+use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
+use crate::tpm::link::Sharing;
+use crate::tpm::public::{is_counted, key_template, public_key, seal_template};
+use crate::tpm::rc::{self, Class, classify};
+use crate::tpm::recovery::Repeat;
+use crate::tpm::wire::{Reader, Writer};
+use crate::tpm::{
+    Abilities, Auth, Blob, Clock, Firmware, Hierarchy, Key, KeyTemplate, Primary, PublicKey,
+    Scheme, SealTemplate, SecretBytes, Status, Tpm, capability,
+};
+
+/// Most bytes of one TPM2_GetRandom: the largest digest.
+const RANDOM: usize = 64;
+
+type Attempt<T> = StdResult<T, Failure>;
+
+impl Tpm for Turn<'_> {
+    fn status(&mut self) -> Result<Status> {
+        self.attempt(Repeat::Safe, capability::status)
+    }
+
+    fn clock(&mut self) -> Result<Clock> {
+        self.attempt(Repeat::Safe, capability::clock)
+    }
+
+    fn firmware(&mut self) -> Result<Firmware> {
+        if let Some(firmware) = &self.state.firmware {
+            return Ok(firmware.clone());
+        }
+        let firmware = self.attempt(Repeat::Safe, capability::firmware)?;
+        self.state.firmware = Some(firmware.clone());
+        Ok(firmware)
+    }
+
+    fn abilities(&mut self) -> Result<Abilities> {
+        let firmware = self.firmware()?;
+        if let Some(known) =
+            self.state.abilities.as_ref().filter(|known| known.firmware == firmware)
+        {
+            return Ok(known.as_ref().clone());
+        }
+        let abilities =
+            self.attempt(Repeat::Safe, |turn| capability::abilities(turn, firmware.clone()))?;
+        self.state.abilities = Some(abilities.clone().into());
+        Ok(abilities)
+    }
+
+    fn set_abilities(&mut self, abilities: Abilities) {
+        self.state.abilities = Some(abilities.into());
+    }
+
+    fn random(&mut self, parent: Option<&Primary>, bytes: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let last = rest.len() <= RANDOM;
+            let part = rest.get_mut(..rest.len().min(RANDOM)).unwrap_or_default();
+            filled += self.attempt(Repeat::Safe, |turn| turn.random_part(parent, part, last))?;
+        }
+        Ok(())
+    }
+
+    fn create_primary(&mut self, hierarchy: Hierarchy) -> Result<Primary> {
+        self.attempt(Repeat::Safe, |turn| {
+            let (made, public) = turn.make_primary(hierarchy)?;
+            let loaded =
+                if hierarchy == Hierarchy::Owner { turn.persist(made.clone())? } else { made };
+            if turn.state.loaded.primary(hierarchy, &loaded.handle.name).is_none() {
+                turn.state.loaded.add_primary(hierarchy, loaded);
+            } else if loaded.transient {
+                turn.flush(loaded.handle.number);
+            }
+            Ok(Primary { hierarchy, public })
+        })
+    }
+
+    fn seal(
+        &mut self,
+        parent: &Primary,
+        template: &SealTemplate,
+        data: &[u8],
+        auth: &Auth,
+    ) -> Result<Blob> {
+        let area = seal_template(template)?;
+        self.attempt(Repeat::Safe, |turn| turn.create(parent, &area, data, auth))
+    }
+
+    fn unseal(&mut self, key: &Key<'_>) -> Result<SecretBytes> {
+        self.attempt(Repeat::Never, |turn| {
+            let parameters =
+                turn.with_sealed(key, tpm2::TPM2_CC_Unseal, ENCRYPT, |command, _| command)?;
+            first_sized(&parameters).map(|data| Zeroizing::new(data.to_vec()))
+        })
+    }
+
+    fn change_auth(&mut self, key: &Key<'_>, new: &Auth) -> Result<Blob> {
+        self.attempt(Repeat::Never, |turn| {
+            let parameters = turn.with_sealed(
+                key,
+                tpm2::TPM2_CC_ObjectChangeAuth,
+                DECRYPT,
+                |command, parent| {
+                    command.handle(parent).parameters(Writer::new().sized(new.bytes()))
+                },
+            )?;
+            changed(key, &parameters)
+        })
+    }
+
+    fn change_auth_by_officer(
+        &mut self,
+        key: &Key<'_>,
+        officer: &Key<'_>,
+        new: &Auth,
+    ) -> Result<Blob> {
+        self.attempt(Repeat::Never, |turn| {
+            let parent = turn.parent(key.parent)?;
+            let kept = turn.session(Some((&parent, key.parent)))?;
+            let parameters = turn.in_session(kept, true, |turn, session, attributes| {
+                let object = turn.load_temporary(&parent, key.blob, session)?;
+                let authority = turn.load_temporary(&parent, officer.blob, session)?;
+                let mut policy = turn.policy_session()?;
+                turn.state.loaded.add_temporary(policy.handle);
+                let policy_handle = Handle::permanent(policy.handle);
+                let secret = Command::new(tpm2::TPM2_CC_PolicySecret)?
+                    .handle(authority.clone())
+                    .handle(policy_handle.clone())
+                    // nonceTPM, cpHashA and policyRef empty, no expiration.
+                    .parameters(Writer::new().sized(&[]).sized(&[]).sized(&[]).u32(0));
+                let used = Use { session, auth: officer.auth.bytes(), attributes: CONTINUE };
+                turn.send(secret, Authorization::Sessions(vec![used])).map_err(Failure::tried)?;
+                turn.flush_temporary(authority.number);
+                let code = Command::new(tpm2::TPM2_CC_PolicyCommandCode)?
+                    .handle(policy_handle)
+                    .parameters(Writer::new().u32(tpm2::TPM2_CC_ObjectChangeAuth));
+                turn.send(code, Authorization::None)?;
+                let change = Command::new(tpm2::TPM2_CC_ObjectChangeAuth)?
+                    .handle(object.clone())
+                    .handle(parent.handle.clone())
+                    .parameters(Writer::new().sized(new.bytes()));
+                // The policy session authorizes; a second one, salted, encrypts the new authValue. A
+                // policy session that encrypted would take the object's authValue into its key,
+                // which the officer does not know, and the TPM would accept garbage as the new one.
+                let authorization = Authorization::Sessions(vec![
+                    Use { session: &mut policy, auth: &[], attributes: 0 },
+                    Use { session, auth: &[], attributes: attributes | DECRYPT },
+                ]);
+                let response = turn.send(change, authorization)?;
+                turn.state.loaded.drop_temporary(policy.handle);
+                turn.flush_temporary(object.number);
+                Ok(response.parameters)
+            })?;
+            changed(key, &parameters)
+        })
+    }
+
+    fn loads(&mut self, parent: &Primary, blob: &Blob) -> Result<bool> {
+        self.attempt(Repeat::Safe, |turn| {
+            let loaded = turn.parent(parent)?;
+            match turn.load(&loaded, blob, None) {
+                Ok(handle) => {
+                    turn.flush(handle.number);
+                    Ok(true)
+                }
+                Err(Failure::Rc(_, rc)) if classify(rc) == Class::Integrity => Ok(false),
+                Err(Failure::Refused(error)) if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED => {
+                    Ok(false)
+                }
+                Err(failure) => Err(failure),
+            }
+        })
+    }
+
+    fn create_key(
+        &mut self,
+        parent: &Primary,
+        template: &KeyTemplate,
+        auth: &Auth,
+    ) -> Result<Blob> {
+        let area = key_template(template)?;
+        self.attempt(Repeat::Safe, |turn| {
+            turn.create(parent, &area, &[], auth).map_err(|failure| match failure {
+                Failure::Rc(name, rc)
+                    if matches!(classify(rc), Class::Curve | Class::Unsupported) =>
+                {
+                    Failure::Refused(rc::creation_error(name, rc))
+                }
+                other => other,
+            })
+        })
+    }
+
+    fn rsa_decrypt(&mut self, key: &Key<'_>, block: &[u8]) -> Result<SecretBytes> {
+        let parameters = Writer::new().sized(block).u16(tpm2::TPM2_ALG_NULL).sized(&[]);
+        self.attempt(Repeat::Safe, |turn| {
+            let answer = Zeroizing::new(turn.with_key(
+                key,
+                tpm2::TPM2_CC_RSA_Decrypt,
+                ENCRYPT,
+                &parameters,
+            )?);
+            padded(first_sized(&answer)?, block.len())
+        })
+    }
+
+    fn sign(&mut self, key: &Key<'_>, digest: &[u8], scheme: Scheme) -> Result<Vec<u8>> {
+        let (algorithm, hash) = match scheme {
+            Scheme::Ecdsa(hash) => (tpm2::TPM2_ALG_ECDSA, hash),
+            Scheme::RsaSsa(hash) => (tpm2::TPM2_ALG_RSASSA, hash),
+        };
+        let parameters = Writer::new()
+            .sized(digest)
+            .u16(algorithm)
+            .u16(hash.alg_id())
+            // A null TPMT_TK_HASHCHECK: the digest was not made by the TPM.
+            .u16(tpm2::TPM2_ST_HASHCHECK)
+            .u32(tpm2::TPM2_RH_NULL)
+            .sized(&[]);
+        let width = match public_key(&key.blob.public)? {
+            PublicKey::Ec { curve, .. } => curve.field_len(),
+            PublicKey::Rsa { modulus, .. } => modulus.len(),
+        };
+        self.attempt(Repeat::Safe, |turn| {
+            let answer = turn.with_key(key, tpm2::TPM2_CC_Sign, 0, &parameters)?;
+            signature(&answer, algorithm, width).map_err(Failure::Altered)
+        })
+    }
+
+    fn ecdh(&mut self, key: &Key<'_>, x: &[u8], y: &[u8]) -> Result<SecretBytes> {
+        let point = Writer::new().sized(x).sized(y).finish();
+        let parameters = Writer::new().sized(&point);
+        self.attempt(Repeat::Safe, |turn| {
+            let answer = Zeroizing::new(turn.with_key(
+                key,
+                tpm2::TPM2_CC_ECDH_ZGen,
+                ENCRYPT,
+                &parameters,
+            )?);
+            let point = first_sized(&answer)?;
+            padded(Reader::new(point).sized().map_err(Failure::Altered)?, x.len())
+        })
+    }
+
+    fn forget(&mut self, blob: &Blob) {
+        if let Some(handle) = self.state.loaded.remove_key(blob) {
+            self.flush(handle);
+        }
+    }
+
+    fn reset_lockout(&mut self, auth: Option<&Auth>) -> Result<()> {
+        let auth = auth.cloned().or_else(|| self.state.auths.lockout.clone());
+        self.attempt(Repeat::Never, |turn| {
+            let command = Command::new(tpm2::TPM2_CC_DictionaryAttackLockReset)?
+                .handle(Handle::permanent(tpm2::TPM2_RH_LOCKOUT));
+            turn.send_as_hierarchy(command, auth.clone()).map(|_| ())
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// One TPM2_GetRandom into `part`; how many bytes came.
+    fn random_part(
+        &mut self,
+        parent: Option<&Primary>,
+        part: &mut [u8],
+        last: bool,
+    ) -> Attempt<usize> {
+        let wanted = u16::try_from(part.len()).unwrap_or(u16::MAX);
+        let kept = match parent {
+            Some(primary) => {
+                let loaded = self.parent(primary)?;
+                self.session(Some((&loaded, primary)))?
+            }
+            None => self.session(None)?,
+        };
+        let answer = self.in_session(kept, last, |turn, session, attributes| {
+            let command =
+                Command::new(tpm2::TPM2_CC_GetRandom)?.parameters(Writer::new().u16(wanted));
+            let used = Use { session, auth: &[], attributes: attributes | ENCRYPT };
+            turn.send(command, Authorization::Sessions(vec![used]))
+        })?;
+        let answer = Zeroizing::new(answer.parameters);
+        let bytes = first_sized(&answer)?;
+        let came = bytes.len().min(part.len());
+        match (part.get_mut(..came), bytes.get(..came)) {
+            (Some(to), Some(from)) if came > 0 => to.copy_from_slice(from),
+            _ => return Err(Failure::Altered(malformed())),
+        }
+        Ok(came)
+    }
+
+    /// TPM2_Create under `parent`.
+    fn create(&mut self, parent: &Primary, area: &[u8], data: &[u8], auth: &Auth) -> Attempt<Blob> {
+        let loaded = self.parent(parent)?;
+        let kept = self.session(Some((&loaded, parent)))?;
+        let response = self.in_session(kept, true, |turn, session, attributes| {
+            let sensitive = Zeroizing::new(Writer::new().sized(auth.bytes()).sized(data).finish());
+            let command = Command::new(tpm2::TPM2_CC_Create)?
+                .handle(loaded.handle.clone())
+                .parameters(Writer::new().sized(&sensitive).sized(area).sized(&[]).u32(0));
+            let used = Use { session, auth: &[], attributes: attributes | DECRYPT };
+            turn.send(command, Authorization::Sessions(vec![used]))
+        })?;
+        let mut reader = Reader::new(&response.parameters);
+        let mut part = || reader.whole_sized().map(<[u8]>::to_vec).map_err(Failure::Altered);
+        let private = part()?;
+        let public = part()?;
+        Ok(Blob { public, private })
+    }
+
+    /// Loads U, S, P or a key to be copied in a salted session, sends one command that its authValue
+    /// authorizes, and flushes it.
+    fn with_sealed(
+        &mut self,
+        key: &Key<'_>,
+        code: u32,
+        secret: u8,
+        complete: impl FnOnce(Command, Handle) -> Command,
+    ) -> Attempt<Vec<u8>> {
+        let counted = is_counted(&key.blob.public)?;
+        let parent = self.parent(key.parent)?;
+        let kept = self.session(Some((&parent, key.parent)))?;
+        self.in_session(kept, true, |turn, session, attributes| {
+            let object = turn.load_temporary(&parent, key.blob, session)?;
+            let command =
+                complete(Command::new(code)?.handle(object.clone()), parent.handle.clone());
+            let used = Use { session, auth: key.auth.bytes(), attributes: attributes | secret };
+            let result = turn.send(command, Authorization::Sessions(vec![used]));
+            if !matches!(result, Err(Failure::Transport(_))) {
+                turn.flush_temporary(object.number);
+            }
+            result
+                .map(|response| response.parameters)
+                .map_err(|failure| if counted { failure.tried() } else { failure })
+        })
+    }
+
+    /// Sends one command with a key that stays loaded.
+    ///
+    /// Alone, the kept salted session authorizes; behind a resource manager a new unsalted one, which a key's
+    /// authValue of 32 random bytes makes as strong.
+    fn with_key(
+        &mut self,
+        key: &Key<'_>,
+        code: u32,
+        secret: u8,
+        parameters: &Writer,
+    ) -> Attempt<Vec<u8>> {
+        let (kept, handle) = match self.sharing {
+            Sharing::Alone => {
+                let parent = self.parent(key.parent)?;
+                let mut kept = self.session(Some((&parent, key.parent)))?;
+                let loaded = match self.state.loaded.key(key.blob) {
+                    Some(handle) => Ok(handle),
+                    None => self.load(&parent, key.blob, Some(&mut kept.session)),
+                };
+                match loaded {
+                    Ok(handle) => (kept, handle),
+                    Err(failure) => return self.in_session(kept, false, |_, _, _| Err(failure)),
+                }
+            }
+            Sharing::ResourceManager => {
+                let handle = match self.state.loaded.key(key.blob) {
+                    Some(handle) => handle,
+                    None => {
+                        let parent = self.parent(key.parent)?;
+                        self.load(&parent, key.blob, None)?
+                    }
+                };
+                if self.state.loaded.key(key.blob).is_none() {
+                    self.state.loaded.add_key(key.blob, handle.clone());
+                }
+                (self.unsalted_session()?, handle)
+            }
+        };
+        if self.state.loaded.key(key.blob).is_none() {
+            self.state.loaded.add_key(key.blob, handle.clone());
+        }
+        self.in_session(kept, true, |turn, session, attributes| {
+            let command = Command::new(code)?.handle(handle).parameters(parameters.clone());
+            let used = Use { session, auth: key.auth.bytes(), attributes: attributes | secret };
+            turn.send(command, Authorization::Sessions(vec![used]))
+                .map(|response| response.parameters)
+        })
+    }
+}
+
+fn malformed() -> Error {
+    Error::new(CKR_DEVICE_ERROR, "a response of the TPM is malformed")
+}
+
+fn first_sized(parameters: &[u8]) -> Attempt<&[u8]> {
+    Reader::new(parameters).sized().map_err(Failure::Altered)
+}
+
+/// The blob of `key` with the private area that TPM2_ObjectChangeAuth gave.
+fn changed(key: &Key<'_>, parameters: &[u8]) -> Attempt<Blob> {
+    let private = Reader::new(parameters).whole_sized().map_err(Failure::Altered)?.to_vec();
+    Ok(Blob { public: key.blob.public.clone(), private })
+}
+
+/// A number at its full width.
+fn padded(number: &[u8], width: usize) -> Attempt<SecretBytes> {
+    let zeros = width.checked_sub(number.len()).ok_or_else(|| Failure::Altered(malformed()))?;
+    let mut padded = Zeroizing::new(Vec::with_capacity(width));
+    padded.resize(zeros, 0);
+    padded.extend_from_slice(number);
+    Ok(padded)
+}
+
+/// TPMT_SIGNATURE as PKCS#11 has it: r || s of fixed width, or the RSA signature.
+fn signature(answer: &[u8], algorithm: u16, width: usize) -> Result<Vec<u8>> {
+    let mut reader = Reader::new(answer);
+    if reader.u16()? != algorithm {
+        return Err(malformed());
+    }
+    reader.u16()?;
+    let numbers = if algorithm == tpm2::TPM2_ALG_ECDSA { 2 } else { 1 };
+    let mut signature = Vec::with_capacity(numbers * width);
+    for _ in 0..numbers {
+        let number = reader.sized()?;
+        let zeros = width.checked_sub(number.len()).ok_or_else(malformed)?;
+        signature.resize(signature.len() + zeros, 0);
+        signature.extend_from_slice(number);
+    }
+    reader.end()?;
+    Ok(signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r_and_s_are_padded_to_the_curves_width() {
+        let answer = Writer::new()
+            .u16(tpm2::TPM2_ALG_ECDSA)
+            .u16(tpm2::TPM2_ALG_SHA256)
+            .sized(&[1, 2])
+            .sized(&[3, 4, 5])
+            .finish();
+        let padded = signature(&answer, tpm2::TPM2_ALG_ECDSA, 4).unwrap();
+        assert_eq!(padded, [0, 0, 1, 2, 0, 3, 4, 5]);
+        assert!(signature(&answer, tpm2::TPM2_ALG_ECDSA, 2).is_err());
+        assert!(signature(&answer, tpm2::TPM2_ALG_RSASSA, 4).is_err());
+        assert!(signature(&answer[..answer.len() - 1], tpm2::TPM2_ALG_ECDSA, 4).is_err());
+    }
+}

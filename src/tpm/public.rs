@@ -1,0 +1,269 @@
+//! Public areas: the templates this engine asks for, and what a public area says.
+
+use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR};
+use sha2::{Digest as _, Sha256};
+use tss_esapi::attributes::ObjectAttributesBuilder;
+use tss_esapi::constants::tss as tpm2;
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
+use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::structures::{
+    Digest, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, KeyedHashScheme, Public,
+    PublicBuilder, PublicEccParameters, PublicKeyRsa, PublicKeyedHashParameters,
+    PublicRsaParameters, RsaExponent, RsaScheme, SymmetricDefinitionObject,
+};
+use tss_esapi::traits::{Marshall, UnMarshall};
+
+use crate::error::{Error, Result};
+use crate::tpm::wire::{Reader, Writer};
+use crate::tpm::{Curve, HashAlg, KeyKind, KeyTemplate, PublicKey, Scheme, SealTemplate};
+
+/// TPMA_OBJECT noDA.
+const NO_DA: u32 = 1 << 10;
+
+/// The TCG's template of a storage primary key on P-256 (TCG TPM v2.0 Provisioning Guidance,
+/// "Storage Primary Key (SRK) Templates"): other software makes the same key with it.
+pub fn primary_template() -> Result<Vec<u8>> {
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+        .with_no_da(true)
+        .with_restricted(true)
+        .with_decrypt(true)
+        .build()
+        .map_err(template)?;
+    let zeros = tss_esapi::structures::EccParameter::try_from(vec![0; 32]).map_err(template)?;
+    PublicBuilder::new()
+        .with_public_algorithm(PublicAlgorithm::Ecc)
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes)
+        .with_ecc_parameters(PublicEccParameters::new(
+            SymmetricDefinitionObject::AES_128_CFB,
+            EccScheme::Null,
+            EccCurve::NistP256,
+            KeyDerivationFunctionScheme::Null,
+        ))
+        .with_ecc_unique_identifier(EccPoint::new(zeros.clone(), zeros))
+        .build()
+        .and_then(|public| public.marshall())
+        .map_err(template)
+}
+
+/// A sealed object: userWithAuth, adminWithPolicy clear, bound to this TPM and parent.
+pub fn seal_template(seal: &SealTemplate) -> Result<Vec<u8>> {
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_user_with_auth(true)
+        .with_no_da(!seal.dictionary_attack_protected)
+        .build()
+        .map_err(template)?;
+    let policy = match &seal.officer {
+        Some(officer) => officer_policy(&object_name(officer)?),
+        None => Vec::new(),
+    };
+    PublicBuilder::new()
+        .with_public_algorithm(PublicAlgorithm::KeyedHash)
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes)
+        .with_auth_policy(Digest::try_from(policy).map_err(template)?)
+        .with_keyed_hash_parameters(PublicKeyedHashParameters::new(KeyedHashScheme::Null))
+        .with_keyed_hash_unique_identifier(Digest::default())
+        .build()
+        .and_then(|public| public.marshall())
+        .map_err(template)
+}
+
+/// A user's key.
+pub fn key_template(key: &KeyTemplate) -> Result<Vec<u8>> {
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+        .with_no_da(true)
+        .with_sign_encrypt(key.sign)
+        .with_decrypt(key.decrypt)
+        .build()
+        .map_err(template)?;
+    let builder = PublicBuilder::new()
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes);
+    let builder = match key.kind {
+        KeyKind::Rsa { bits } => builder
+            .with_public_algorithm(PublicAlgorithm::Rsa)
+            .with_rsa_parameters(PublicRsaParameters::new(
+                SymmetricDefinitionObject::Null,
+                match key.scheme {
+                    Some(Scheme::RsaSsa(hash)) => RsaScheme::RsaSsa(hash_scheme(hash)),
+                    _ => RsaScheme::Null,
+                },
+                RsaKeyBits::try_from(bits).map_err(|_| {
+                    Error::new(
+                        cryptoki_sys::CKR_KEY_SIZE_RANGE,
+                        format!("no TPM makes RSA keys of {bits} bits"),
+                    )
+                })?,
+                RsaExponent::default(),
+            ))
+            .with_rsa_unique_identifier(PublicKeyRsa::default()),
+        KeyKind::Ec(curve) => builder
+            .with_public_algorithm(PublicAlgorithm::Ecc)
+            .with_ecc_parameters(PublicEccParameters::new(
+                SymmetricDefinitionObject::Null,
+                match key.scheme {
+                    Some(Scheme::Ecdsa(hash)) => EccScheme::EcDsa(hash_scheme(hash)),
+                    _ => EccScheme::Null,
+                },
+                match curve {
+                    Curve::P256 => EccCurve::NistP256,
+                    Curve::P384 => EccCurve::NistP384,
+                    Curve::P521 => EccCurve::NistP521,
+                },
+                KeyDerivationFunctionScheme::Null,
+            ))
+            .with_ecc_unique_identifier(EccPoint::default()),
+    };
+    builder.build().and_then(|public| public.marshall()).map_err(template)
+}
+
+fn hash_scheme(hash: HashAlg) -> HashScheme {
+    HashScheme::new(match hash {
+        HashAlg::Sha1 => HashingAlgorithm::Sha1,
+        HashAlg::Sha256 => HashingAlgorithm::Sha256,
+        HashAlg::Sha384 => HashingAlgorithm::Sha384,
+        HashAlg::Sha512 => HashingAlgorithm::Sha512,
+    })
+}
+
+fn template(cause: tss_esapi::Error) -> Error {
+    Error::because(CKR_GENERAL_ERROR, "a template could not be marshalled", cause)
+}
+
+/// PolicySecret(officer) + PolicyCommandCode(TPM2_ObjectChangeAuth).
+/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyCommandCode.
+fn officer_policy(officer: &[u8]) -> Vec<u8> {
+    let secret = Sha256::new()
+        .chain_update([0; 32])
+        .chain_update(tpm2::TPM2_CC_PolicySecret.to_be_bytes())
+        .chain_update(officer)
+        .finalize();
+    // policyRef is empty, and is hashed all the same.
+    let secret = Sha256::digest(secret);
+    Sha256::new()
+        .chain_update(secret)
+        .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
+        .chain_update(tpm2::TPM2_CC_ObjectChangeAuth.to_be_bytes())
+        .finalize()
+        .to_vec()
+}
+
+/// The Name of the object with this TPM2B_PUBLIC: nameAlg and the digest of the public area.
+/// TPM 2.0 Part 1, "Names". All objects here have nameAlg SHA-256.
+///
+/// Errors: `CKR_DEVICE_ERROR` when it is no TPM2B_PUBLIC with that nameAlg.
+pub fn object_name(public: &[u8]) -> Result<Vec<u8>> {
+    let area = area(public)?;
+    let mut reader = Reader::new(area);
+    reader.u16()?;
+    if reader.u16()? != tpm2::TPM2_ALG_SHA256 {
+        return Err(Error::new(CKR_DEVICE_ERROR, "an object with another nameAlg than SHA-256"));
+    }
+    Ok(Writer::new().u16(tpm2::TPM2_ALG_SHA256).bytes(&Sha256::digest(area)).finish())
+}
+
+/// Whether wrong authorizations of this object count against the dictionary-attack limit.
+pub fn is_counted(public: &[u8]) -> Result<bool> {
+    let mut reader = Reader::new(area(public)?);
+    reader.u16()?;
+    reader.u16()?;
+    Ok(reader.u32()? & NO_DA == 0)
+}
+
+/// The public key in a TPM2B_PUBLIC, in plain numbers.
+///
+/// Errors: `CKR_DEVICE_ERROR` for another kind of object.
+pub fn public_key(public: &[u8]) -> Result<PublicKey> {
+    let public = Public::unmarshall(area(public)?)
+        .map_err(|cause| Error::because(CKR_DEVICE_ERROR, "an unreadable public area", cause))?;
+    let padded = |bytes: &[u8], len: usize| {
+        let mut padded = vec![0; len.saturating_sub(bytes.len())];
+        padded.extend_from_slice(bytes);
+        padded
+    };
+    match public {
+        Public::Rsa { unique, parameters, .. } => {
+            let exponent = match parameters.exponent().value() {
+                0 => 65_537,
+                other => other,
+            };
+            Ok(PublicKey::Rsa {
+                modulus: stripped(unique.value()),
+                exponent: stripped(&exponent.to_be_bytes()),
+            })
+        }
+        Public::Ecc { unique, parameters, .. } => {
+            let curve = match parameters.ecc_curve() {
+                EccCurve::NistP256 => Curve::P256,
+                EccCurve::NistP384 => Curve::P384,
+                EccCurve::NistP521 => Curve::P521,
+                _ => return Err(Error::new(CKR_DEVICE_ERROR, "a key on another curve")),
+            };
+            Ok(PublicKey::Ec {
+                curve,
+                x: padded(unique.x().value(), curve.field_len()),
+                y: padded(unique.y().value(), curve.field_len()),
+            })
+        }
+        _ => Err(Error::new(CKR_DEVICE_ERROR, "an object that is no key pair")),
+    }
+}
+
+fn stripped(number: &[u8]) -> Vec<u8> {
+    number.iter().copied().skip_while(|byte| *byte == 0).collect()
+}
+
+/// What is inside a TPM2B_PUBLIC.
+fn area(public: &[u8]) -> Result<&[u8]> {
+    let mut reader = Reader::new(public);
+    let area = reader.sized()?;
+    reader.end()?;
+    Ok(area)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_say_what_was_asked() {
+        let seal = SealTemplate { dictionary_attack_protected: true, officer: None };
+        let whole = |area: Vec<u8>| Writer::new().sized(&area).finish();
+        assert!(is_counted(&whole(seal_template(&seal).unwrap())).unwrap());
+        let open = whole(seal_template(&SealTemplate::default()).unwrap());
+        assert!(!is_counted(&open).unwrap());
+        let primary = whole(primary_template().unwrap());
+        assert!(!is_counted(&primary).unwrap());
+        assert_eq!(object_name(&primary).unwrap().len(), 34);
+        assert!(object_name(&primary[1..]).is_err());
+        assert!(public_key(&open).is_err());
+    }
+
+    #[test]
+    fn key_templates_exist_for_every_kind() {
+        for scheme in [None, Some(Scheme::RsaSsa(HashAlg::Sha384))] {
+            let kind = KeyKind::Rsa { bits: 3072 };
+            key_template(&KeyTemplate { kind, sign: true, decrypt: scheme.is_none(), scheme })
+                .unwrap();
+        }
+        for curve in Curve::ALL {
+            let kind = KeyKind::Ec(curve);
+            key_template(&KeyTemplate { kind, sign: true, decrypt: true, scheme: None }).unwrap();
+        }
+        let odd = KeyKind::Rsa { bits: 1000 };
+        let odd = KeyTemplate { kind: odd, sign: true, decrypt: true, scheme: None };
+        assert_eq!(key_template(&odd).unwrap_err().ck_rv(), cryptoki_sys::CKR_KEY_SIZE_RANGE);
+    }
+}
