@@ -1,3 +1,49 @@
-//! LAYER 3: mechanisms. One table says what there is; one file each holds the arithmetic.
+//! LAYER 3: mechanisms. One table says what there is; one file each holds the arithmetic. Knows
+//! nothing of sessions and of the store.
+//!
+//! | file | what |
+//! |---|---|
+//! | `table.rs` | THE TABLE: one row per mechanism |
+//! | `row.rs` | what a row says, and what follows from it: flags, sizes, whether this TPM offers it |
+//! | `parameter.rs` | parameters by shape, and their values checked |
+//! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
+//! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` | the operations |
+//! | `key_pair.rs` | which keys this TPM makes; which scheme a key is bound to |
+//! | `rsa.rs` | the RSA public key, and the private operation with its check |
+//! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
+//! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
+//! | `ecdsa.rs` | ECDSA and the digests it takes |
+//! | `hash.rs` `mgf1.rs` | hashes and the mask they make |
+//! | `docs.rs` | docs/mechanisms.md |
+//!
+//! A new mechanism is a row, a function where the arithmetic is new, and a vector test.
 
+mod decryption;
+mod digesting;
+mod docs;
+mod ecdsa;
+mod encryption;
+pub mod hash;
+mod implicit_rejection;
+mod key_pair;
+mod mgf1;
 pub mod parameter;
+mod row;
+mod rsa;
+mod rsa_oaep;
+mod rsa_pkcs1;
+mod rsa_pss;
+mod rsa_raw;
+mod signing;
+mod table;
+mod task;
+mod verifying;
+
+pub use decryption::Decrypting;
+pub use digesting::Digesting;
+pub use docs::mechanisms_markdown;
+pub use encryption::Encrypting;
+pub use key_pair::{check_key_pair, restricted_scheme};
+pub use row::{Mechanism, RunsIn, find, offered, parameter_shape};
+pub use signing::Signing;
+pub use verifying::Verifying;

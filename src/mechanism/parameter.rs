@@ -1,6 +1,10 @@
 //! A mechanism's parameter, copied out of the caller's structures when an operation begins.
 
-use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG};
+use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG, CKR_MECHANISM_PARAM_INVALID};
+
+use super::hash::Hash;
+use super::row::Mechanism;
+use crate::error::{Error, Result};
 
 /// A mechanism as the caller chose it, owned.
 #[derive(Clone, Debug)]
@@ -50,4 +54,86 @@ pub enum ParameterShape {
     Pss,
     /// CK_RSA_PKCS_OAEP_PARAMS.
     Oaep,
+}
+
+/// A parameter whose values are known to be good for its mechanism.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    None,
+    Pss(Pss),
+    Oaep(Oaep),
+}
+
+/// The parameter of the PSS mechanisms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pss {
+    pub(super) hash: Hash,
+    pub(super) mgf: Hash,
+    /// In bytes. Whether it fits the key is not known here.
+    pub(super) salt_len: usize,
+}
+
+/// The parameter of OAEP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Oaep {
+    pub(super) hash: Hash,
+    pub(super) mgf: Hash,
+    pub(super) label: Vec<u8>,
+}
+
+impl Checked {
+    /// The values of `parameter`, held against what `row` takes.
+    ///
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for another shape, a hash or mask generator that is not
+    /// known, and a hash other than the mechanism's own.
+    pub(super) fn new(row: &Mechanism, parameter: &Parameter) -> Result<Self> {
+        match (row.parameter, parameter) {
+            (ParameterShape::None, Parameter::None) => Ok(Self::None),
+            (ParameterShape::Pss, Parameter::Pss { hash, mgf, salt_len }) => {
+                let pss = Pss {
+                    hash: hash_of(*hash)?,
+                    mgf: mgf_of(*mgf)?,
+                    salt_len: usize::try_from(*salt_len).map_err(|_| invalid("salt length"))?,
+                };
+                if row.hash.is_some_and(|hash| hash != pss.hash) {
+                    return Err(invalid("hash other than the mechanism's"));
+                }
+                Ok(Self::Pss(pss))
+            }
+            (ParameterShape::Oaep, Parameter::Oaep { hash, mgf, label }) => Ok(Self::Oaep(Oaep {
+                hash: hash_of(*hash)?,
+                mgf: mgf_of(*mgf)?,
+                label: label.clone(),
+            })),
+            _ => Err(invalid("shape")),
+        }
+    }
+
+    /// The values for PSS, which [`new`](Self::new) made sure are there.
+    pub(super) fn pss(&self) -> Result<&Pss> {
+        match self {
+            Self::Pss(pss) => Ok(pss),
+            _ => Err(Error::bug("a PSS mechanism without its parameter")),
+        }
+    }
+
+    /// The values for OAEP, which [`new`](Self::new) made sure are there.
+    pub(super) fn oaep(&self) -> Result<&Oaep> {
+        match self {
+            Self::Oaep(oaep) => Ok(oaep),
+            _ => Err(Error::bug("OAEP without its parameter")),
+        }
+    }
+}
+
+fn hash_of(ckm: CK_MECHANISM_TYPE) -> Result<Hash> {
+    Hash::from_mechanism(ckm).ok_or_else(|| invalid("hash"))
+}
+
+fn mgf_of(mgf: CK_ULONG) -> Result<Hash> {
+    Hash::from_mgf(mgf).ok_or_else(|| invalid("mask generation function"))
+}
+
+fn invalid(what: &'static str) -> Error {
+    Error::new(CKR_MECHANISM_PARAM_INVALID, format!("mechanism parameter: {what}"))
 }

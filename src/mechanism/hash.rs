@@ -1,0 +1,244 @@
+//! The hashes, all computed in software: a TPM hashes slower than the wire feeds it.
+
+use cryptoki_sys::*;
+use sha2::digest::DynDigest;
+
+use crate::tpm::HashAlg;
+
+/// A hash function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it all.
+pub enum Hash {
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
+}
+
+/// What is known of one hash.
+struct Facts {
+    hash: Hash,
+    digest: CK_MECHANISM_TYPE,
+    mgf1: CK_ULONG,
+    digest_len: usize,
+    tpm: Option<HashAlg>,
+    /// The contents of its OBJECT IDENTIFIER (RFC 8017, appendix B.1; NIST CSOR).
+    oid: &'static [u8],
+    make: fn() -> Box<dyn DynDigest + Send>,
+}
+
+const fn nist_oid(last: u8) -> [u8; 9] {
+    [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last]
+}
+
+fn make<D: DynDigest + Default + Send + 'static>() -> Box<dyn DynDigest + Send> {
+    Box::new(D::default())
+}
+
+static SHA1: Facts = Facts {
+    hash: Hash::Sha1,
+    digest: CKM_SHA_1,
+    mgf1: CKG_MGF1_SHA1,
+    digest_len: 20,
+    tpm: Some(HashAlg::Sha1),
+    oid: &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
+    make: make::<sha1::Sha1>,
+};
+static SHA224: Facts = Facts {
+    hash: Hash::Sha224,
+    digest: CKM_SHA224,
+    mgf1: CKG_MGF1_SHA224,
+    digest_len: 28,
+    tpm: None,
+    oid: &nist_oid(4),
+    make: make::<sha2::Sha224>,
+};
+static SHA256: Facts = Facts {
+    hash: Hash::Sha256,
+    digest: CKM_SHA256,
+    mgf1: CKG_MGF1_SHA256,
+    digest_len: 32,
+    tpm: Some(HashAlg::Sha256),
+    oid: &nist_oid(1),
+    make: make::<sha2::Sha256>,
+};
+static SHA384: Facts = Facts {
+    hash: Hash::Sha384,
+    digest: CKM_SHA384,
+    mgf1: CKG_MGF1_SHA384,
+    digest_len: 48,
+    tpm: Some(HashAlg::Sha384),
+    oid: &nist_oid(2),
+    make: make::<sha2::Sha384>,
+};
+static SHA512: Facts = Facts {
+    hash: Hash::Sha512,
+    digest: CKM_SHA512,
+    mgf1: CKG_MGF1_SHA512,
+    digest_len: 64,
+    tpm: Some(HashAlg::Sha512),
+    oid: &nist_oid(3),
+    make: make::<sha2::Sha512>,
+};
+static SHA3_224: Facts = Facts {
+    hash: Hash::Sha3_224,
+    digest: CKM_SHA3_224,
+    mgf1: CKG_MGF1_SHA3_224,
+    digest_len: 28,
+    tpm: None,
+    oid: &nist_oid(7),
+    make: make::<sha3::Sha3_224>,
+};
+static SHA3_256: Facts = Facts {
+    hash: Hash::Sha3_256,
+    digest: CKM_SHA3_256,
+    mgf1: CKG_MGF1_SHA3_256,
+    digest_len: 32,
+    tpm: None,
+    oid: &nist_oid(8),
+    make: make::<sha3::Sha3_256>,
+};
+static SHA3_384: Facts = Facts {
+    hash: Hash::Sha3_384,
+    digest: CKM_SHA3_384,
+    mgf1: CKG_MGF1_SHA3_384,
+    digest_len: 48,
+    tpm: None,
+    oid: &nist_oid(9),
+    make: make::<sha3::Sha3_384>,
+};
+static SHA3_512: Facts = Facts {
+    hash: Hash::Sha3_512,
+    digest: CKM_SHA3_512,
+    mgf1: CKG_MGF1_SHA3_512,
+    digest_len: 64,
+    tpm: None,
+    oid: &nist_oid(10),
+    make: make::<sha3::Sha3_512>,
+};
+
+static HASHES: [&Facts; 9] =
+    [&SHA1, &SHA224, &SHA256, &SHA384, &SHA512, &SHA3_224, &SHA3_256, &SHA3_384, &SHA3_512];
+
+impl Hash {
+    fn facts(self) -> &'static Facts {
+        match self {
+            Self::Sha1 => &SHA1,
+            Self::Sha224 => &SHA224,
+            Self::Sha256 => &SHA256,
+            Self::Sha384 => &SHA384,
+            Self::Sha512 => &SHA512,
+            Self::Sha3_224 => &SHA3_224,
+            Self::Sha3_256 => &SHA3_256,
+            Self::Sha3_384 => &SHA3_384,
+            Self::Sha3_512 => &SHA3_512,
+        }
+    }
+
+    /// The hash that the digesting mechanism `ckm` computes.
+    pub fn from_mechanism(ckm: CK_MECHANISM_TYPE) -> Option<Self> {
+        HASHES.iter().find(|facts| facts.digest == ckm).map(|facts| facts.hash)
+    }
+
+    /// The hash inside the mask generation function `mgf` (CKG_MGF1_...).
+    pub fn from_mgf(mgf: CK_ULONG) -> Option<Self> {
+        HASHES.iter().find(|facts| facts.mgf1 == mgf).map(|facts| facts.hash)
+    }
+
+    /// Bytes of its digest.
+    pub fn digest_len(self) -> usize {
+        self.facts().digest_len
+    }
+
+    /// The TPM's name for it, where the TPM layer has one.
+    pub fn tpm(self) -> Option<HashAlg> {
+        self.facts().tpm
+    }
+
+    /// What stands before the digest in a DigestInfo (RFC 8017, section 9.2).
+    pub(super) fn digest_info_prefix(self) -> Vec<u8> {
+        let Facts { digest_len, oid, .. } = *self.facts();
+        // No length here reaches 128, so each is one byte: at most 9 for the OID, 64 for the digest.
+        let algorithm = [&[0x06, oid.len() as u8], oid, &[0x05, 0x00]].concat();
+        let rest = [&[0x30, algorithm.len() as u8], &*algorithm, &[0x04, digest_len as u8]].concat();
+        [&[0x30, (rest.len() + digest_len) as u8], &*rest].concat()
+    }
+
+    /// A fresh computation.
+    pub fn hasher(self) -> Hasher {
+        Hasher((self.facts().make)())
+    }
+
+    /// The digest of `data`.
+    pub fn digest(self, data: &[u8]) -> Vec<u8> {
+        let mut hasher = self.hasher();
+        hasher.update(data);
+        hasher.finish()
+    }
+}
+
+/// A hash computation that has seen some of its data.
+pub struct Hasher(Box<dyn DynDigest + Send>);
+
+impl Hasher {
+    /// Feeds `data`.
+    pub fn update(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    /// The digest of all that was fed; starts over.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.0.finalize_reset().into_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_hash_is_the_one_its_name_says() {
+        // FIPS 180-4 and FIPS 202, the example message "abc": the first eight bytes of each digest.
+        for (hash, start) in [
+            (Hash::Sha1, "a9993e364706816a"),
+            (Hash::Sha224, "23097d223405d822"),
+            (Hash::Sha256, "ba7816bf8f01cfea"),
+            (Hash::Sha384, "cb00753f45a35e8b"),
+            (Hash::Sha512, "ddaf35a193617aba"),
+            (Hash::Sha3_224, "e642824c3f8cf24a"),
+            (Hash::Sha3_256, "3a985da74fe225b2"),
+            (Hash::Sha3_384, "ec01498288516fc9"),
+            (Hash::Sha3_512, "b751850b1a57168a"),
+        ] {
+            let digest = hash.digest(b"abc");
+            assert_eq!(hex::encode(&digest[..8]), start, "{hash:?}");
+            assert_eq!(digest.len(), hash.digest_len());
+            assert_eq!(hash.tpm().map_or(digest.len(), HashAlg::digest_len), digest.len());
+        }
+    }
+
+    #[test]
+    fn every_hash_is_found_by_its_mechanism_and_its_mask_generator() {
+        for facts in HASHES {
+            assert_eq!(facts.hash.facts().digest, facts.digest);
+            assert_eq!(Hash::from_mechanism(facts.digest), Some(facts.hash));
+            assert_eq!(Hash::from_mgf(facts.mgf1), Some(facts.hash));
+        }
+        assert_eq!(Hash::from_mechanism(CKM_ECDSA), None);
+        assert_eq!(Hash::from_mgf(0), None);
+    }
+
+    #[test]
+    fn the_digest_info_of_sha256_is_that_of_rfc_8017() {
+        assert_eq!(
+            hex::encode(Hash::Sha256.digest_info_prefix()),
+            "3031300d060960864801650304020105000420"
+        );
+        assert_eq!(hex::encode(Hash::Sha1.digest_info_prefix()), "3021300906052b0e03021a05000414");
+    }
+}

@@ -1,0 +1,206 @@
+//! What one row of the table says, and what follows from it.
+
+use std::ops::RangeInclusive;
+
+use cryptoki_sys::*;
+
+use super::hash::Hash;
+use super::parameter::ParameterShape;
+use super::table::MECHANISMS;
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::tpm::{Abilities, Curve, KeyKind, PrivateKey, Scheme, SecretBytes};
+
+/// Makes a signature over what the operation collected: the digest where the row has a hash, the
+/// caller's data otherwise.
+pub(super) type Sign = fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<Vec<u8>>;
+/// Checks a signature (last) over what the operation collected.
+pub(super) type Verify = fn(&Task, &[u8], &[u8]) -> Result<()>;
+/// Encrypts, or wraps, with the public key.
+pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
+/// Whether the TPM makes keys of a kind.
+pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
+/// The shared secret with the peer that the parameter names.
+pub(super) type Derive = fn(&Task, &mut dyn PrivateKey) -> Result<SecretBytes>;
+
+/// Decrypts, or unwraps, with the private key.
+#[derive(Clone, Copy)]
+pub(super) struct Decrypt {
+    pub(super) run: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
+    /// The longest plaintext, in bytes.
+    pub(super) bound: fn(&Task) -> usize,
+}
+
+/// Where a mechanism's private or secret key works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunsIn {
+    /// The private operation is the TPM's; hashing, padding and the public operation are not.
+    Tpm,
+    /// Nothing goes to the TPM.
+    Software,
+}
+
+/// One PKCS#11 mechanism: everything this module knows about it.
+pub struct Mechanism {
+    /// Its type.
+    pub ckm: CK_MECHANISM_TYPE,
+    /// Its name in the standard.
+    pub name: &'static str,
+    /// The only CKK_ it works with; `None` where it has no key.
+    pub key_type: Option<CK_KEY_TYPE>,
+    /// Key sizes in bits, before the TPM's own limits.
+    pub key_bits: RangeInclusive<CK_ULONG>,
+    /// The hash it computes over the data first. Such a mechanism takes data in parts; a signing,
+    /// encrypting or decrypting mechanism without one is single-part.
+    pub hash: Option<Hash>,
+    /// The shape of its parameter.
+    pub parameter: ParameterShape,
+    /// Where the private operation runs.
+    pub runs_in: RunsIn,
+    /// TPM_ALG_IDs the TPM must implement for this row to be offered.
+    pub tpm_algorithms: &'static [u16],
+    /// TPM_CCs the TPM must implement for this row to be offered.
+    pub tpm_commands: &'static [u32],
+    /// The TPM scheme that does exactly this and nothing else: a key that allows no other mechanism
+    /// can be bound to it. Never for PSS (a TPM chooses its own salt length) or unhashed data.
+    pub bound_scheme: Option<Scheme>,
+    /// Whether key and parameter go together, asked once when an operation begins.
+    pub(super) accepts: fn(&Task) -> Result<()>,
+    pub(super) sign: Option<Sign>,
+    pub(super) verify: Option<Verify>,
+    pub(super) encrypt: Option<Encrypt>,
+    pub(super) decrypt: Option<Decrypt>,
+    pub(super) digest: Option<Hash>,
+    pub(super) generate_key_pair: Option<GenerateKeyPair>,
+    pub(super) derive: Option<Derive>,
+    pub(super) wrap: Option<Encrypt>,
+    pub(super) unwrap: Option<Decrypt>,
+}
+
+/// One thing that a mechanism may do.
+pub(super) struct Ability {
+    pub(super) offered: bool,
+    pub(super) flag: CK_FLAGS,
+    pub(super) name: &'static str,
+    /// Whether it needs the private or secret key.
+    pub(super) private: bool,
+}
+
+impl Mechanism {
+    /// A row that does nothing yet.
+    pub(super) const fn new(ckm: CK_MECHANISM_TYPE, name: &'static str) -> Self {
+        Self {
+            ckm,
+            name,
+            key_type: None,
+            key_bits: 0..=0,
+            hash: None,
+            parameter: ParameterShape::None,
+            runs_in: RunsIn::Software,
+            tpm_algorithms: &[],
+            tpm_commands: &[],
+            bound_scheme: None,
+            accepts: |_| Ok(()),
+            sign: None,
+            verify: None,
+            encrypt: None,
+            decrypt: None,
+            digest: None,
+            generate_key_pair: None,
+            derive: None,
+            wrap: None,
+            unwrap: None,
+        }
+    }
+
+    /// Everything a mechanism may do, with what this one does.
+    pub(super) fn abilities(&self) -> [Ability; 9] {
+        let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
+        [
+            ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
+            ability(self.sign.is_some(), CKF_SIGN, "sign", true),
+            ability(self.decrypt.is_some(), CKF_DECRYPT, "decrypt", true),
+            ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
+            ability(self.unwrap.is_some(), CKF_UNWRAP, "unwrap", true),
+            ability(self.verify.is_some(), CKF_VERIFY, "verify", false),
+            ability(self.encrypt.is_some(), CKF_ENCRYPT, "encrypt", false),
+            ability(self.wrap.is_some(), CKF_WRAP, "wrap", false),
+            ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
+        ]
+    }
+
+    /// Its CKF_ flags: they follow from what the row can do and where, and are never written down.
+    ///
+    /// PKCS#11 v3.1, C_GetMechanismInfo; for EC, "Elliptic Curve" and its mechanism flags.
+    pub fn flags(&self) -> CK_FLAGS {
+        let able = self.abilities().iter().filter(|a| a.offered).fold(0, |flags, a| flags | a.flag);
+        let hardware = if self.runs_in == RunsIn::Tpm { CKF_HW } else { 0 };
+        let curves = if self.takes(CKK_EC) {
+            CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS
+        } else {
+            0
+        };
+        able | hardware | curves
+    }
+
+    /// Whether it works with keys of `key_type`.
+    pub fn takes(&self, key_type: CK_KEY_TYPE) -> bool {
+        self.key_type == Some(key_type)
+    }
+
+    /// What C_GetMechanismInfo answers for it. Key sizes are in bits and those that the TPM has
+    /// keys of; 0 where there is no key.
+    pub fn info(&self, abilities: &Abilities) -> CK_MECHANISM_INFO {
+        let sizes = self.sizes(abilities);
+        CK_MECHANISM_INFO {
+            ulMinKeySize: sizes.iter().copied().min().unwrap_or(0),
+            ulMaxKeySize: sizes.iter().copied().max().unwrap_or(0),
+            flags: self.flags(),
+        }
+    }
+
+    /// Whether a TPM of these `abilities` can do it.
+    pub fn is_offered(&self, abilities: &Abilities) -> bool {
+        self.tpm_algorithms.iter().all(|id| abilities.algorithms.contains(id))
+            && self.tpm_commands.iter().all(|code| abilities.commands.contains(code))
+            && (self.key_type.is_none() || !self.sizes(abilities).is_empty())
+    }
+
+    /// The sizes of the TPM's keys that it works with, in bits.
+    fn sizes(&self, abilities: &Abilities) -> Vec<CK_ULONG> {
+        let of_tpm: Vec<CK_ULONG> = match self.key_type {
+            Some(CKK_RSA) => abilities.rsa_bits.iter().map(|&bits| CK_ULONG::from(bits)).collect(),
+            Some(CKK_EC) => Curve::ALL
+                .into_iter()
+                .filter(|&curve| abilities.has_curve(curve))
+                .map(|curve| curve.bits() as CK_ULONG)
+                .collect(),
+            _ => Vec::new(),
+        };
+        of_tpm.into_iter().filter(|bits| self.key_bits.contains(bits)).collect()
+    }
+}
+
+/// How the parameter of `ckm` is to be read; `None` for a mechanism nobody knows, of which the
+/// parameter is not to be touched.
+pub fn parameter_shape(ckm: CK_MECHANISM_TYPE) -> Option<ParameterShape> {
+    row(ckm).map(|row| row.parameter)
+}
+
+/// The row of `ckm`.
+///
+/// Errors: `CKR_MECHANISM_INVALID` when there is none, or the TPM lacks what it needs.
+pub fn find(ckm: CK_MECHANISM_TYPE, abilities: &Abilities) -> Result<&'static Mechanism> {
+    row(ckm).filter(|row| row.is_offered(abilities)).ok_or_else(|| {
+        Error::new(CKR_MECHANISM_INVALID, format!("mechanism 0x{ckm:x} is not offered"))
+    })
+}
+
+/// What a TPM of these `abilities` offers, each mechanism once.
+pub fn offered(abilities: &Abilities) -> impl Iterator<Item = &'static Mechanism> {
+    MECHANISMS.iter().filter(|row| row.is_offered(abilities))
+}
+
+pub(super) fn row(ckm: CK_MECHANISM_TYPE) -> Option<&'static Mechanism> {
+    MECHANISMS.iter().find(|row| row.ckm == ckm)
+}
