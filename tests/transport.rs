@@ -10,6 +10,8 @@ mod tpm_proxy;
 
 #[path = "transport/daemon.rs"]
 mod daemon;
+#[path = "transport/device.rs"]
+mod device;
 #[path = "transport/faults.rs"]
 mod faults;
 #[path = "transport/turns.rs"]

@@ -42,7 +42,10 @@ impl Device {
             Ok(false) => return Err(Error::new(CKR_DEVICE_ERROR, "the TPM is still at work")),
             Err(errno) => return Err(Error::because(CKR_DEVICE_ERROR, "polling the TPM", errno)),
         }
-        drop(self.late.take().map(ManuallyDrop::into_inner));
+        if let Some(late) = self.late.take().map(ManuallyDrop::into_inner) {
+            // Nobody waits for this answer any more, nor for the error in its place.
+            let _ = rustix::io::read(&late, &mut [0; MESSAGE_MAX]);
+        }
         Ok(())
     }
 }
