@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
@@ -39,6 +40,9 @@ impl Device {
 
     /// The TPM reads one command and answers with `bytes`.
     fn answer(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let patience = Timespec::try_from(PATIENCE).unwrap();
+        let asked = poll(&mut [PollFd::new(&self.tpm, PollFlags::IN)], Some(&patience)).unwrap();
+        assert_eq!(asked, 1, "no command came");
         let command = read_message(&mut self.tpm).unwrap();
         self.tpm.write_all(bytes).unwrap();
         command
