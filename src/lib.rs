@@ -4,11 +4,18 @@
 
 #![deny(unsafe_code)]
 
+pub mod admin;
 pub mod config;
 pub mod error;
 pub mod mechanism;
 pub mod object;
 pub mod os;
+pub mod provider;
 pub mod session;
+pub mod slot;
 pub mod store;
+pub mod token;
 pub mod tpm;
+
+/// PKCS#11's numbers and structures, for programs built on this crate.
+pub use cryptoki_sys as cryptoki;

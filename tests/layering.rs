@@ -39,7 +39,7 @@ const LAYERS: &[Layer] = &[
         ],
     },
     Layer {
-        modules: &["provider", "slot", "token", "session"],
+        modules: &["admin", "provider", "slot", "token", "session"],
         may_use: &["object", "mechanism", "tpm", "store", "config", "error", "os"],
     },
     Layer { modules: &["object", "mechanism"], may_use: &["tpm", "error", "os"] },

@@ -39,7 +39,7 @@ fn get_random() -> Vec<u8> {
 }
 
 fn link_to(tcti: &str) -> Box<dyn Link> {
-    link(&tcti.parse::<TpmAddress>().unwrap(), false)
+    link(&tcti.parse::<TpmAddress>().unwrap(), None)
 }
 
 /// One whole turn with one command.

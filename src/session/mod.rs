@@ -1,3 +1,183 @@
-//! LAYER 2: sessions and the operations in them.
+//! LAYER 2: sessions and the operations in them. One file is one heading of the specification, as
+//! in `ffi/`.
+//!
+//! | file | what |
+//! |---|---|
+//! | `table.rs` | the application's sessions and logins |
+//! | `state.rs` | CK_STATE, derived |
+//! | `kind.rs` | which operations may stand together |
+//! | `operation.rs` | what begins and ends an operation, where results go |
+//! | `key.rs` | from a key handle to a key an operation may use |
+//! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
+//! | `object.rs`, `search.rs` | object management |
+//! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
+//! | `key_management.rs`, `random.rs` | key pairs, random bytes |
 
+mod decryption;
+mod digesting;
+mod encryption;
+pub mod key;
+mod key_management;
+pub mod kind;
+mod login;
+pub mod object;
 pub mod operation;
+mod random;
+mod search;
+mod signing;
+pub mod state;
+pub mod table;
+mod verifying;
+
+use std::sync::Arc;
+
+use cryptoki_sys::{
+    CK_FLAGS, CK_SESSION_INFO, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_FUNCTION_NOT_SUPPORTED,
+    CKR_OPERATION_ACTIVE,
+};
+
+use crate::error::{Error, Result};
+use crate::mechanism::Digesting;
+use crate::mechanism::Encrypting;
+use crate::mechanism::Verifying;
+use crate::provider::Provider;
+use crate::session::kind::Kind;
+use crate::session::operation::Active;
+use crate::session::table::{SessionCell, SlotLogin};
+use crate::slot::slot_of;
+use std::sync::MutexGuard as Guard;
+
+/// What a session holds between calls.
+#[derive(Default)]
+pub struct Session {
+    encrypting: Active<Encrypting>,
+    decrypting: Active<decryption::Decryption>,
+    digesting: Active<Digesting>,
+    signing: Active<signing::Signature>,
+    verifying: Active<Verifying>,
+    searching: Active<search::Search>,
+    device_error: u32,
+}
+
+impl Session {
+    fn is_active(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Encrypt => self.encrypting.is_active(),
+            Kind::Decrypt => self.decrypting.is_active(),
+            Kind::Digest => self.digesting.is_active(),
+            Kind::Sign => self.signing.is_active(),
+            Kind::Verify => self.verifying.is_active(),
+            Kind::Search => self.searching.is_active(),
+        }
+    }
+
+    fn cancel(&mut self, kind: Kind) -> bool {
+        match kind {
+            Kind::Encrypt => self.encrypting.cancel(),
+            Kind::Decrypt => self.decrypting.cancel(),
+            Kind::Digest => self.digesting.cancel(),
+            Kind::Sign => self.signing.cancel(),
+            Kind::Verify => self.verifying.cancel(),
+            Kind::Search => self.searching.cancel(),
+        }
+    }
+
+    /// Ends what was begun with a private key before somebody logged out.
+    fn end_stale(&mut self, epoch: u64) {
+        if self.signing.get().is_some_and(|operation| operation.key.is_stale(epoch)) {
+            self.signing.cancel();
+        }
+        if self.decrypting.get().is_some_and(|operation| operation.key.is_stale(epoch)) {
+            self.decrypting.cancel();
+        }
+    }
+}
+
+/// One PKCS#11 call in one session: the session is locked until it returns.
+pub struct Call<'a> {
+    pub(crate) provider: &'a Provider,
+    pub(crate) cell: &'a Arc<SessionCell>,
+    pub(crate) session: Guard<'a, Session>,
+    /// Who was in when the call began.
+    pub(crate) login: SlotLogin,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        provider: &'a Provider,
+        cell: &'a Arc<SessionCell>,
+        mut session: Guard<'a, Session>,
+        login: SlotLogin,
+    ) -> Self {
+        session.end_stale(login.epoch);
+        Self { provider, cell, session, login }
+    }
+
+    /// What `C_GetSessionInfo` says. `ulDeviceError` is the last TPM_RC this session met.
+    pub fn info(&self) -> Result<CK_SESSION_INFO> {
+        Ok(CK_SESSION_INFO {
+            slotID: slot_of(self.cell.hierarchy),
+            state: state::state(&self.login.who, self.cell.read_write),
+            flags: CKF_SERIAL_SESSION | if self.cell.read_write { CKF_RW_SESSION } else { 0 },
+            ulDeviceError: self.session.device_error.into(),
+        })
+    }
+
+    /// Ends the operations that `flags` names; those that are not active are ignored.
+    pub fn cancel(&mut self, flags: CK_FLAGS) -> Result<()> {
+        for kind in Kind::ALL {
+            if flags & kind.flag() != 0 {
+                self.session.cancel(kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// A function this module does not offer.
+    ///
+    /// Errors: always `CKR_FUNCTION_NOT_SUPPORTED`.
+    pub fn not_offered(&mut self) -> Result<()> {
+        Err(Error::new(CKR_FUNCTION_NOT_SUPPORTED, "not offered"))
+    }
+
+    /// Remembers what the TPM answered, for `C_GetSessionInfo`.
+    pub(crate) fn note(&mut self, error: &Error) {
+        if let Some(rc) = error.tpm_rc() {
+            self.session.device_error = rc;
+        }
+    }
+
+    /// Whether an operation of `kind` may begin now.
+    ///
+    /// Errors: `CKR_OPERATION_ACTIVE`.
+    fn may_begin(&self, kind: Kind) -> Result<()> {
+        let beside = self.provider.config.compatibility.search_beside_operation;
+        let active =
+            Kind::ALL.into_iter().filter(|other| self.session.is_active(*other)).filter(|other| {
+                !(beside && *other != kind && (*other == Kind::Search || kind == Kind::Search))
+            });
+        if kind.may_begin_beside(active) {
+            return Ok(());
+        }
+        Err(Error::new(CKR_OPERATION_ACTIVE, "another operation is active in this session"))
+    }
+
+    /// `C_…Init` with a NULL mechanism: cancels the operation of `kind`.
+    ///
+    /// PKCS#11 v3.0 and later. Errors: `CKR_ARGUMENTS_BAD` when there is none, as in 2.40.
+    fn cancel_by_init(&mut self, kind: Kind) -> Result<()> {
+        if self.session.cancel(kind) {
+            return Ok(());
+        }
+        Err(Error::new(cryptoki_sys::CKR_ARGUMENTS_BAD, "NULL mechanism"))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whatever the panic left behind in this session is not to be trusted.
+            *self.session = Session::default();
+        }
+    }
+}

@@ -34,6 +34,7 @@ mod device;
 mod loader;
 mod socket;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptoki_sys::CKR_DEVICE_ERROR;
@@ -63,14 +64,14 @@ const PROBE: [u8; 22] =
 
 /// A link to the TPM at `address`. It reaches for the TPM when the first turn is taken.
 ///
-/// `trusted_environment`: whether the host's environment may be believed; not in a setuid process.
-pub fn link(address: &TpmAddress, trusted_environment: bool) -> Box<dyn Link> {
+/// `runtime_directory`: $XDG_RUNTIME_DIR, where it may be believed; not in a setuid process.
+pub fn link(address: &TpmAddress, runtime_directory: Option<PathBuf>) -> Box<dyn Link> {
     let address = address.resolved();
     let sharing = address.sharing();
     let turnstile = match sharing {
         Sharing::ResourceManager => None,
         Sharing::Alone => {
-            Some(Turnstile::new(address.clone(), Places::of_this_host(trusted_environment)))
+            Some(Turnstile::new(address.clone(), Places::of_this_host(runtime_directory)))
         }
     };
     let pipe: Box<dyn Pipe> = match address {

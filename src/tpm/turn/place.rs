@@ -8,7 +8,6 @@
 //! A lock file may be opened by those who may write to the TPM itself: it takes over the group and
 //! the write permissions of the TPM's device or socket.
 
-use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -52,15 +51,9 @@ pub(in crate::tpm) struct Places {
 }
 
 impl Places {
-    /// The places of this machine and user. `trusted_environment`: whether $XDG_RUNTIME_DIR may be
-    /// believed; not in a setuid process.
-    pub(in crate::tpm) fn of_this_host(trusted_environment: bool) -> Self {
-        let runtime = if trusted_environment { std::env::var_os("XDG_RUNTIME_DIR") } else { None };
-        Self {
-            system: "/run/hierarkey".into(),
-            runtime: runtime.filter(|path| !path.is_empty()).map(OsString::into),
-            temporary: "/tmp".into(),
-        }
+    /// The places of this machine and user. `runtime`: $XDG_RUNTIME_DIR, where it may be believed.
+    pub(in crate::tpm) fn of_this_host(runtime: Option<PathBuf>) -> Self {
+        Self { system: "/run/hierarkey".into(), runtime, temporary: "/tmp".into() }
     }
 
     /// Opens the lock file `name`, and makes it, holding `content`, in the first place that has
@@ -307,11 +300,6 @@ mod tests {
             assert_eq!(made.mode() & 0o777, lock, "{node:o}");
             assert_eq!(made.gid(), fs::metadata(&path).unwrap().gid());
         }
-    }
-
-    #[test]
-    fn an_untrusted_environment_names_no_place() {
-        assert_eq!(Places::of_this_host(false).runtime, None);
     }
 
     #[test]

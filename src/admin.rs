@@ -1,0 +1,64 @@
+//! What the administrator's tool does that PKCS#11 has no words for.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::provider::{self, InitializeArguments, Provider};
+use crate::slot::slot_of;
+use crate::tpm::{Auth, Firmware, Hierarchy, Status, Tpm};
+
+/// The module's insides, opened for the administrator.
+pub struct Admin(Arc<Provider>);
+
+impl Admin {
+    /// Opens them as `C_Initialize` would, with the same configuration.
+    pub fn open() -> Result<Self> {
+        provider::initialize(InitializeArguments::default())?;
+        provider::current().map(Self)
+    }
+
+    /// The provider, for all that PKCS#11 has words for.
+    pub fn provider(&self) -> &Provider {
+        &self.0
+    }
+
+    /// Where the TPM is said to be.
+    pub fn tpm_address(&self) -> String {
+        self.0.config.tcti.clone().unwrap_or_else(|| "device:/dev/tpmrm0".into())
+    }
+
+    /// The directory of the store.
+    pub fn store_directory(&self) -> std::path::PathBuf {
+        self.0.store.lock().directory().to_owned()
+    }
+
+    /// Whether the configuration names a file with the lockout authorization.
+    pub fn knows_lockout_auth(&self) -> bool {
+        self.0.config.hierarchy_auth_files.lockout.is_some()
+    }
+
+    /// Who made the TPM, and how it fares.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_DEVICE_ERROR`.
+    pub fn tpm(&self) -> Result<(Firmware, Status)> {
+        let mut turn = self.0.engine.turn()?;
+        Ok((turn.firmware()?, turn.status()?))
+    }
+
+    /// Removes a slot's token with all its objects from the store, without a PIN: the way back
+    /// after TPM2_Clear or a new board. What the TPM sealed for it is of no use to anybody then.
+    /// Whether there was one.
+    pub fn remove_token(&self, hierarchy: Hierarchy) -> Result<bool> {
+        let slot = u8::try_from(slot_of(hierarchy))
+            .map_err(|_| crate::error::Error::bug("slot out of range"))?;
+        self.0.store.lock().remove_token(slot)
+    }
+
+    /// Resets the TPM's dictionary-attack counter, with `auth` if the lockout authorization is set
+    /// and the configuration names no file with it.
+    ///
+    /// Errors: `CKR_DEVICE_ERROR` when the TPM refuses.
+    pub fn reset_lockout(&self, auth: Option<Auth>) -> Result<()> {
+        self.0.engine.turn()?.reset_lockout(auth.as_ref())
+    }
+}

@@ -1,0 +1,58 @@
+//! Decryption: an operation with its private key.
+
+use cryptoki_sys::CK_OBJECT_HANDLE;
+
+use crate::error::Result;
+use crate::mechanism::Decrypting;
+use crate::mechanism::parameter::MechanismChoice;
+use crate::session::Call;
+use crate::session::key::{BoundKey, DECRYPT};
+use crate::session::kind::Kind;
+use crate::session::operation::Destination;
+
+/// An active decryption. What the TPM gave waits in `made` until the caller has room for it.
+pub struct Decryption {
+    decrypting: Decrypting,
+    made: Option<crate::tpm::SecretBytes>,
+    pub(super) key: BoundKey,
+}
+
+impl Call<'_> {
+    /// Begins a decryption with the key `key`; without a mechanism, cancels the active one.
+    /// PKCS#11 v3.1, C_DecryptInit.
+    pub fn decrypt_init(
+        &mut self,
+        choice: Option<MechanismChoice>,
+        key: CK_OBJECT_HANDLE,
+    ) -> Result<()> {
+        let Some(choice) = choice else { return self.cancel_by_init(Kind::Decrypt) };
+        self.may_begin(Kind::Decrypt)?;
+        let usable = self.usable_key(key, &choice, DECRYPT)?;
+        let decrypting = Decrypting::new(&choice, &usable.abilities, &usable.public)?;
+        let key = self.bind(usable.object)?;
+        self.session.decrypting.begin(Decryption { decrypting, made: None, key });
+        Ok(())
+    }
+
+    /// Decrypts `data` whole. PKCS#11 v3.1, C_Decrypt.
+    pub fn decrypt(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
+        let engine = &self.provider.engine;
+        self.session.decrypting.one_shot(|Decryption { decrypting, made, key }| {
+            output.fill_once(made, decrypting.output_bound(), || {
+                decrypting.decrypt(data, &mut key.in_tpm(engine))
+            })
+        })
+    }
+
+    /// Takes the next part. PKCS#11 v3.1, C_DecryptUpdate.
+    pub fn decrypt_update(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
+        self.session
+            .decrypting
+            .update_into(|operation| output.fill(0, || operation.decrypting.update(data)))
+    }
+
+    /// Ends a multi-part decryption. PKCS#11 v3.1, C_DecryptFinal.
+    pub fn decrypt_final(&mut self, output: impl Destination) -> Result<()> {
+        self.session.decrypting.finish(|operation| output.fill(0, || operation.decrypting.finish()))
+    }
+}

@@ -1,0 +1,166 @@
+//! From a key handle to a key that an operation may use.
+
+use std::sync::Arc;
+
+use cryptoki_sys::{
+    CK_ATTRIBUTE_TYPE, CK_FLAGS, CK_OBJECT_CLASS, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_ENCRYPT,
+    CKA_SIGN, CKA_VERIFY, CKF_DECRYPT, CKF_ENCRYPT, CKF_SIGN, CKF_VERIFY, CKO_PRIVATE_KEY,
+    CKO_PUBLIC_KEY, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_HANDLE_INVALID,
+    CKR_KEY_TYPE_INCONSISTENT, CKR_MECHANISM_INVALID, CKR_OBJECT_HANDLE_INVALID,
+};
+
+use crate::error::{Error, Result};
+use crate::mechanism::parameter::MechanismChoice;
+use crate::mechanism::{self, Mechanism};
+use crate::object::public_key;
+use crate::object::value::AttributeSet;
+use crate::session::Call;
+use crate::session::object::{KeyMaterial, Object};
+use crate::token::Attached;
+use crate::tpm::engine::Engine;
+use crate::tpm::{Abilities, Key, PrivateKey, PublicKey, Scheme, SecretBytes, Tpm};
+
+/// What a kind of operation asks of its key.
+#[derive(Clone, Copy)]
+pub struct Usage {
+    attribute: CK_ATTRIBUTE_TYPE,
+    class: CK_OBJECT_CLASS,
+    flag: CK_FLAGS,
+}
+
+/// `C_SignInit`.
+pub const SIGN: Usage = Usage { attribute: CKA_SIGN, class: CKO_PRIVATE_KEY, flag: CKF_SIGN };
+/// `C_VerifyInit`.
+pub const VERIFY: Usage = Usage { attribute: CKA_VERIFY, class: CKO_PUBLIC_KEY, flag: CKF_VERIFY };
+/// `C_EncryptInit`.
+pub const ENCRYPT: Usage =
+    Usage { attribute: CKA_ENCRYPT, class: CKO_PUBLIC_KEY, flag: CKF_ENCRYPT };
+/// `C_DecryptInit`.
+pub const DECRYPT: Usage =
+    Usage { attribute: CKA_DECRYPT, class: CKO_PRIVATE_KEY, flag: CKF_DECRYPT };
+
+/// A key that passed every check an `…Init` makes.
+pub struct Usable {
+    /// The object.
+    pub object: Object,
+    /// Its public half in numbers.
+    pub public: PublicKey,
+    /// What the TPM can do.
+    pub abilities: Arc<Abilities>,
+}
+
+/// A private key bound to an operation.
+pub struct BoundKey {
+    token: Arc<Attached>,
+    material: KeyMaterial,
+    private: bool,
+    epoch: u64,
+}
+
+impl BoundKey {
+    /// Whether its user has logged out since (PKCS#11 v3.1, `C_Logout`).
+    pub fn is_stale(&self, epoch: u64) -> bool {
+        self.private && self.epoch != epoch
+    }
+
+    /// The key in the TPM, for the time of one operation.
+    pub fn in_tpm<'a>(&'a self, engine: &'a Engine) -> KeyInTpm<'a> {
+        KeyInTpm { engine, key: self.as_key() }
+    }
+
+    fn as_key(&self) -> Key<'_> {
+        Key { parent: &self.token.primary, blob: &self.material.blob, auth: &self.material.auth }
+    }
+}
+
+/// A bound key and the engine that has it. Takes the TPM for each operation, so that whatever the
+/// mechanism computes before and after keeps nobody else waiting.
+pub struct KeyInTpm<'a> {
+    engine: &'a Engine,
+    key: Key<'a>,
+}
+
+impl PrivateKey for KeyInTpm<'_> {
+    fn rsa_decrypt(&mut self, block: &[u8]) -> Result<SecretBytes> {
+        self.engine.turn()?.rsa_decrypt(&self.key, block)
+    }
+
+    fn sign(&mut self, digest: &[u8], scheme: Scheme) -> Result<Vec<u8>> {
+        self.engine.turn()?.sign(&self.key, digest, scheme)
+    }
+
+    fn ecdh(&mut self, x: &[u8], y: &[u8]) -> Result<SecretBytes> {
+        self.engine.turn()?.ecdh(&self.key, x, y)
+    }
+}
+
+impl Call<'_> {
+    /// Checks that `handle` is a key that `choice` may be used with, for `usage`.
+    ///
+    /// Errors: `CKR_KEY_HANDLE_INVALID`, `CKR_MECHANISM_INVALID` (unknown, not for this usage, or
+    /// not among the key's CKA_ALLOWED_MECHANISMS), `CKR_KEY_TYPE_INCONSISTENT`,
+    /// `CKR_KEY_FUNCTION_NOT_PERMITTED` (another class of key, or its usage attribute is false).
+    pub(super) fn usable_key(
+        &mut self,
+        handle: CK_OBJECT_HANDLE,
+        choice: &MechanismChoice,
+        usage: Usage,
+    ) -> Result<Usable> {
+        let object = self.key_object(handle)?;
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        let row = mechanism::find(choice.ckm, &abilities)?;
+        if row.flags() & usage.flag == 0 {
+            return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism does not do that"));
+        }
+        check_key(&object.attributes, row, usage)?;
+        let public = public_key(&object.attributes)?;
+        Ok(Usable { object, public, abilities })
+    }
+
+    /// The key object behind a handle.
+    ///
+    /// Errors: `CKR_KEY_HANDLE_INVALID`.
+    pub(super) fn key_object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<Object> {
+        let object = self.object(handle).map_err(|error| match error.ck_rv() {
+            CKR_OBJECT_HANDLE_INVALID => error.told_as(CKR_KEY_HANDLE_INVALID),
+            _ => error,
+        })?;
+        if object.attributes.key_type().is_none() {
+            return Err(Error::new(CKR_KEY_HANDLE_INVALID, "the object is no key"));
+        }
+        Ok(object)
+    }
+
+    /// Binds the private key `object` to an operation.
+    pub(super) fn bind(&mut self, object: Object) -> Result<BoundKey> {
+        let token = self.initialized_token()?;
+        let material = object.key.ok_or_else(|| {
+            Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "the TPM holds no such private key")
+        })?;
+        Ok(BoundKey {
+            token,
+            material,
+            private: object.attributes.is_private(),
+            epoch: self.login.epoch,
+        })
+    }
+}
+
+fn check_key(attributes: &AttributeSet, row: &Mechanism, usage: Usage) -> Result<()> {
+    if attributes.class() != Some(usage.class) {
+        return Err(Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "a key of another class"));
+    }
+    if !attributes.key_type().is_some_and(|key_type| row.takes(key_type)) {
+        return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, "the mechanism takes another key type"));
+    }
+    if !attributes.is_true(usage.attribute) {
+        return Err(Error::new(
+            CKR_KEY_FUNCTION_NOT_PERMITTED,
+            "the key's usage attribute is false",
+        ));
+    }
+    if !attributes.allows(row.ckm) {
+        return Err(Error::new(CKR_MECHANISM_INVALID, "not among the key's allowed mechanisms"));
+    }
+    Ok(())
+}

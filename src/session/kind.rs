@@ -1,0 +1,82 @@
+//! Which kinds of operation may be active together in one session.
+
+use cryptoki_sys::{
+    CK_FLAGS, CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_FIND_OBJECTS, CKF_SIGN, CKF_VERIFY,
+};
+
+/// A kind of operation a session can have one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `C_EncryptInit`.
+    Encrypt,
+    /// `C_DecryptInit`.
+    Decrypt,
+    /// `C_DigestInit`.
+    Digest,
+    /// `C_SignInit`.
+    Sign,
+    /// `C_VerifyInit`.
+    Verify,
+    /// `C_FindObjectsInit`.
+    Search,
+}
+
+/// The four pairs the dual-function calls work on (PKCS#11 v3.1, "Dual-function cryptographic
+/// functions"). Everything else is alone in its session.
+const PAIRS: [(Kind, Kind); 4] = [
+    (Kind::Digest, Kind::Encrypt),
+    (Kind::Decrypt, Kind::Digest),
+    (Kind::Sign, Kind::Encrypt),
+    (Kind::Decrypt, Kind::Verify),
+];
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Encrypt, Self::Decrypt, Self::Digest, Self::Sign, Self::Verify, Self::Search];
+
+    /// Whether `self` may begin beside what is active already.
+    pub fn may_begin_beside(self, mut active: impl Iterator<Item = Self>) -> bool {
+        match (active.next(), active.next()) {
+            (None, _) => true,
+            (Some(other), None) => PAIRS.contains(&(self, other)) || PAIRS.contains(&(other, self)),
+            (Some(_), Some(_)) => false,
+        }
+    }
+
+    /// The flag that names it in `C_SessionCancel`.
+    pub fn flag(self) -> CK_FLAGS {
+        match self {
+            Self::Encrypt => CKF_ENCRYPT,
+            Self::Decrypt => CKF_DECRYPT,
+            Self::Digest => CKF_DIGEST,
+            Self::Sign => CKF_SIGN,
+            Self::Verify => CKF_VERIFY,
+            Self::Search => CKF_FIND_OBJECTS,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_four_pairs_stand_together() {
+        let mut together = 0;
+        for a in Kind::ALL {
+            assert!(a.may_begin_beside([].into_iter()));
+            for b in Kind::ALL {
+                assert_eq!(
+                    a.may_begin_beside([b].into_iter()),
+                    b.may_begin_beside([a].into_iter()),
+                );
+                together += usize::from(a.may_begin_beside([b].into_iter()));
+                for c in Kind::ALL {
+                    assert!(!a.may_begin_beside([b, c].into_iter()));
+                }
+            }
+        }
+        assert_eq!(together, 8, "four pairs, each in two orders");
+    }
+}

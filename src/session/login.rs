@@ -1,0 +1,170 @@
+//! Login and PINs of the token behind this session.
+
+use std::sync::Arc;
+
+use cryptoki_sys::{
+    CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT,
+    CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS,
+    CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_NOT_LOGGED_IN,
+    CKR_USER_PIN_NOT_INITIALIZED, CKR_USER_TYPE_INVALID, CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
+};
+
+use crate::error::{Error, Result};
+use crate::session::Call;
+use crate::session::table::Table;
+use crate::store::TokenRow;
+use crate::token::login::{prove_officer, prove_user};
+use crate::token::secrets::Role;
+use crate::token::{Login, OfficerLogin, init};
+
+impl Call<'_> {
+    /// Proves `pin` to the TPM and lets the user or the security officer in, for all sessions of
+    /// the application on this slot. PKCS#11 v3.1, C_Login.
+    ///
+    /// Errors: `CKR_PIN_INCORRECT`, `CKR_PIN_LOCKED`, `CKR_USER_ALREADY_LOGGED_IN`,
+    /// `CKR_USER_ANOTHER_ALREADY_LOGGED_IN`, `CKR_USER_PIN_NOT_INITIALIZED`,
+    /// `CKR_USER_TYPE_INVALID`, `CKR_SESSION_READ_ONLY_EXISTS`.
+    pub fn login(&mut self, user_type: CK_USER_TYPE, pin: &[u8]) -> Result<()> {
+        let role = match user_type {
+            CKU_USER => Role::User,
+            CKU_SO => Role::SecurityOfficer,
+            CKU_CONTEXT_SPECIFIC => {
+                return Err(Error::new(
+                    CKR_OPERATION_NOT_INITIALIZED,
+                    "no operation waits for a context-specific login",
+                ));
+            }
+            _ => return Err(Error::new(CKR_USER_TYPE_INVALID, "no such user type")),
+        };
+        self.may_log_in(&self.provider.table.lock(), role)?;
+        let hierarchy = self.cell.hierarchy;
+        let row = self.row()?.ok_or_else(|| {
+            Error::new(CKR_USER_PIN_NOT_INITIALIZED, "the token is not initialised")
+        })?;
+        let (who, public_secret) = match role {
+            Role::User => {
+                let mut turn = self.provider.engine.turn()?;
+                let (user, secret) = prove_user(&mut turn, hierarchy, &row, pin)?;
+                (Login::User(Arc::new(user)), secret)
+            }
+            Role::SecurityOfficer => {
+                let mut turn = self.provider.engine.turn()?;
+                let (officer, secret) = prove_officer(&mut turn, hierarchy, &row, pin)?;
+                (Login::SecurityOfficer(Arc::new(officer)), secret)
+            }
+        };
+        self.provider.attach_with(hierarchy, row, public_secret)?;
+        // Meanwhile another thread may have logged somebody in, or closed this session.
+        let mut table = self.provider.table.lock();
+        self.may_log_in(&table, role)?;
+        table.get(self.cell.handle)?;
+        table.log_in(hierarchy, who);
+        Ok(())
+    }
+
+    /// Logs in with a user name (PKCS#11 v3.1, C_LoginUser).
+    ///
+    /// Tokens here have one user, who has no name: an empty one is C_Login, another is
+    /// `CKR_PIN_INCORRECT` without a try being spent.
+    pub fn login_user(&mut self, user_type: CK_USER_TYPE, pin: &[u8], name: &[u8]) -> Result<()> {
+        if name.is_empty() {
+            return self.login(user_type, pin);
+        }
+        Err(Error::new(CKR_PIN_INCORRECT, "this token's users have no names"))
+    }
+
+    /// PKCS#11 v3.1, C_Logout: private objects and what was begun with them are gone.
+    ///
+    /// Errors: `CKR_USER_NOT_LOGGED_IN`.
+    pub fn logout(&mut self) -> Result<()> {
+        let hierarchy = self.cell.hierarchy;
+        if !self.provider.table.lock().log_out(hierarchy) {
+            return Err(Error::new(CKR_USER_NOT_LOGGED_IN, "nobody is logged in"));
+        }
+        self.provider.drop_private_objects(hierarchy);
+        Ok(())
+    }
+
+    /// Sets the user's PIN by the security officer's authority. PKCS#11 v3.1, C_InitPIN.
+    ///
+    /// Private keys stay usable. Errors: `CKR_USER_NOT_LOGGED_IN` outside the R/W SO state,
+    /// `CKR_PIN_LEN_RANGE`, `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn init_pin(&mut self, pin: &[u8]) -> Result<()> {
+        let Login::SecurityOfficer(officer) = self.login.who.clone() else {
+            return Err(Error::new(CKR_USER_NOT_LOGGED_IN, "C_InitPIN is the security officer's"));
+        };
+        init::check_new_pin(pin)?;
+        let hierarchy = self.cell.hierarchy;
+        self.provider.check_writable()?;
+        let token = self.initialized_token()?;
+        if officer.token != token.row.id {
+            return Err(Error::new(CKR_USER_NOT_LOGGED_IN, "the token was initialised anew"));
+        }
+        let user = {
+            let mut turn = self.provider.engine.turn()?;
+            init::set_user_pin(&mut turn, &token, &officer, pin)?
+        };
+        let changed = TokenRow { user: Some(user), ..token.row.clone() };
+        self.provider.update_token(hierarchy, &token, changed)
+    }
+
+    /// Changes the PIN of whoever this session's state says. PKCS#11 v3.1, C_SetPIN.
+    ///
+    /// Errors: `CKR_SESSION_READ_ONLY`, `CKR_PIN_INCORRECT`, `CKR_PIN_LOCKED`,
+    /// `CKR_PIN_LEN_RANGE`, `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn set_pin(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
+        if !self.cell.read_write {
+            return Err(Error::new(CKR_SESSION_READ_ONLY, "a PIN changes in a R/W session only"));
+        }
+        init::check_new_pin(new)?;
+        let hierarchy = self.cell.hierarchy;
+        self.provider.check_writable()?;
+        let role = match self.login.who {
+            Login::SecurityOfficer(_) => Role::SecurityOfficer,
+            Login::Public | Login::User(_) => Role::User,
+        };
+        let Some(token) = self.provider.token(hierarchy)? else {
+            return Err(Error::new(CKR_FUNCTION_FAILED, "the token is not initialised"));
+        };
+        let (blob, auth) = {
+            let mut turn = self.provider.engine.turn()?;
+            init::change_pin(&mut turn, hierarchy, &token.row, role, old, new)?
+        };
+        let mut changed = token.row.clone();
+        match role {
+            Role::User => changed.user = Some(blob),
+            Role::SecurityOfficer => changed.so = blob,
+        }
+        self.provider.update_token(hierarchy, &token, changed)?;
+        if role == Role::SecurityOfficer {
+            let officer = OfficerLogin { token: token.row.id, auth };
+            self.provider.table.lock().renew_officer(hierarchy, officer);
+        }
+        Ok(())
+    }
+
+    fn row(&self) -> Result<Option<TokenRow>> {
+        self.provider.token_row(self.cell.hierarchy)
+    }
+
+    fn may_log_in(&self, table: &Table, role: Role) -> Result<()> {
+        let hierarchy = self.cell.hierarchy;
+        table.get(self.cell.handle).map_err(|error| error.told_as(CKR_SESSION_HANDLE_INVALID))?;
+        match (&table.login(hierarchy).who, role) {
+            (Login::Public, _) => {}
+            (Login::User(_), Role::User) | (Login::SecurityOfficer(_), Role::SecurityOfficer) => {
+                return Err(Error::new(CKR_USER_ALREADY_LOGGED_IN, "already logged in"));
+            }
+            _ => {
+                return Err(Error::new(
+                    CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+                    "the other role is logged in",
+                ));
+            }
+        }
+        if role == Role::SecurityOfficer && table.on(hierarchy).any(|cell| !cell.read_write) {
+            return Err(Error::new(CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,357 @@
+//! Object management: from a handle to an object of the store or of a session, and back.
+
+use std::sync::Arc;
+
+use cryptoki_sys::{
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG, CKA_ALLOWED_MECHANISMS,
+    CKA_ID, CKA_LABEL, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_WRITE_PROTECTED,
+    CKR_USER_NOT_LOGGED_IN,
+};
+
+use crate::error::{Error, Result};
+use crate::mechanism::restricted_scheme;
+use crate::object::reading::{answer, size};
+use crate::object::template::{AttributeAnswer, RawAttribute, template};
+use crate::object::value::{AttributeSet, Value};
+use crate::object::{Actor, ObjectKey, Path, Role, copy, may_destroy, new_object, set};
+use crate::provider::Provider;
+use crate::session::Call;
+use crate::slot::slot_of;
+use crate::store::{NewObject, ObjectId, ObjectRow};
+use crate::token::{Attached, Login, secrets};
+use crate::tpm::{Auth, Blob, Hierarchy, Key, Scheme, Tpm};
+
+/// A key as the TPM takes it.
+#[derive(Clone)]
+pub struct KeyMaterial {
+    /// The wrapped key.
+    pub blob: Blob,
+    /// Its authValue.
+    pub auth: Auth,
+}
+
+/// An object as one call sees it.
+pub struct Object {
+    /// Where it lives.
+    pub place: ObjectKey,
+    /// Its attributes.
+    pub attributes: AttributeSet,
+    /// The key in the TPM, for a private key.
+    pub key: Option<KeyMaterial>,
+}
+
+impl Object {
+    /// The only scheme the TPM lets this key sign with, where it was made so.
+    pub fn fixed_scheme(&self) -> Option<Scheme> {
+        fixed_scheme(&self.attributes)
+    }
+}
+
+/// The scheme a key with these attributes is made with.
+pub(super) fn fixed_scheme(attributes: &AttributeSet) -> Option<Scheme> {
+    match attributes.get(CKA_ALLOWED_MECHANISMS) {
+        Some(Value::Mechanisms(allowed)) => restricted_scheme(allowed),
+        _ => None,
+    }
+}
+
+/// An object that lives in memory, as long as the session that made it.
+#[derive(Clone)]
+pub struct SessionObject {
+    /// The slot it is on.
+    pub hierarchy: Hierarchy,
+    /// The session that made it.
+    pub owner: CK_SESSION_HANDLE,
+    /// Its attributes.
+    pub attributes: AttributeSet,
+    /// The key in the TPM.
+    pub key: Option<KeyMaterial>,
+}
+
+/// An object about to come into being.
+pub(super) struct Draft {
+    pub attributes: AttributeSet,
+    pub key: Option<KeyMaterial>,
+    /// What a token key's authValue is derived from.
+    pub auth_id: Option<[u8; 32]>,
+}
+
+impl Draft {
+    /// One without a key in the TPM.
+    pub fn plain(attributes: AttributeSet) -> Self {
+        Self { attributes, key: None, auth_id: None }
+    }
+}
+
+impl Call<'_> {
+    /// Who asks, for the attribute rules.
+    pub(super) fn actor(&self) -> Actor {
+        let role = match self.login.who {
+            Login::Public => Role::Public,
+            Login::User(_) => Role::User,
+            Login::SecurityOfficer(_) => Role::SecurityOfficer,
+        };
+        Actor { role, read_write: self.cell.read_write }
+    }
+
+    /// The token of this session's slot.
+    ///
+    /// Errors: `CKR_TOKEN_WRITE_PROTECTED` where none was initialised: nothing can be made there.
+    pub(super) fn initialized_token(&self) -> Result<Arc<Attached>> {
+        self.provider.token(self.cell.hierarchy)?.ok_or_else(|| {
+            Error::new(CKR_TOKEN_WRITE_PROTECTED, "the slot's token is not initialised")
+        })
+    }
+
+    /// The object behind `handle`, if this session may see it.
+    ///
+    /// Errors: `CKR_OBJECT_HANDLE_INVALID`.
+    pub(super) fn object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<Object> {
+        let slot = slot_of(self.cell.hierarchy);
+        let place = self.provider.handles.lock().object(slot, handle)?;
+        let object = match place {
+            ObjectKey::Token(id) => self.token_object(id)?,
+            ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
+                Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
+            }),
+            ObjectKey::Profile(_) => None,
+        };
+        let Some(object) = object else {
+            self.provider.handles.lock().drop_object(slot, place);
+            return Err(gone());
+        };
+        if object.attributes.is_private() && self.actor().role != Role::User {
+            return Err(gone());
+        }
+        Ok(object)
+    }
+
+    fn token_object(&self, id: i64) -> Result<Option<Object>> {
+        let Some(token) = self.provider.token(self.cell.hierarchy)? else { return Ok(None) };
+        let keys = token.row_keys(&self.login.who);
+        let row = self.provider.store.lock().object(token.row.id, &keys, ObjectId(id))?;
+        row.map(|row| self.object_of(&token, row)).transpose()
+    }
+
+    fn object_of(&self, token: &Attached, row: ObjectRow) -> Result<Object> {
+        let attributes = AttributeSet::from_bytes(&row.content)?;
+        let key = match (row.key, row.auth_id) {
+            (Some(blob), Some(auth_id)) => {
+                let auth = self.key_auth(token, row.private, &auth_id)?;
+                Some(KeyMaterial { blob: blob.into(), auth })
+            }
+            _ => None,
+        };
+        Ok(Object { place: ObjectKey::Token(row.id.0), attributes, key })
+    }
+
+    /// The authValue of a token key: guarded by the user's secret where it is private.
+    fn key_auth(&self, token: &Attached, private: bool, auth_id: &[u8; 32]) -> Result<Auth> {
+        if !private {
+            return token.public_key_auth(auth_id);
+        }
+        let user =
+            self.login.who.user(token.row.id).ok_or_else(|| {
+                Error::new(CKR_USER_NOT_LOGGED_IN, "a private key needs its user")
+            })?;
+        secrets::key_auth(&user.secret, auth_id)
+    }
+
+    /// Adds `drafts`, which are all token objects or all session objects: every one or none. Gives
+    /// their handles.
+    pub(super) fn add(&mut self, mut drafts: Vec<Draft>) -> Result<Vec<CK_OBJECT_HANDLE>> {
+        let mut rows = Vec::new();
+        for draft in &mut drafts {
+            let mut id = [0; 16];
+            secrets::fill_random(&mut id)?;
+            draft.attributes.identify(&id);
+            if draft.attributes.is_token() {
+                rows.push(new_row(draft, id));
+            }
+        }
+        let mut ids = Vec::new();
+        if !rows.is_empty() {
+            let token = self.initialized_token()?;
+            let keys = token.row_keys(&self.login.who);
+            ids = self.provider.store.lock().insert_objects(token.row.id, &keys, &rows)?;
+        }
+        let mut ids = ids.into_iter();
+        let slot = slot_of(self.cell.hierarchy);
+        drafts
+            .into_iter()
+            .map(|draft| {
+                let private = draft.attributes.is_private();
+                let place = if draft.attributes.is_token() {
+                    let id = ids.next().ok_or_else(|| Error::bug("a row without an id"))?;
+                    ObjectKey::Token(id.0)
+                } else {
+                    ObjectKey::Session(self.provider.add_session_object(SessionObject {
+                        hierarchy: self.cell.hierarchy,
+                        owner: self.cell.handle,
+                        attributes: draft.attributes,
+                        key: draft.key,
+                    }))
+                };
+                self.provider.handles.lock().handle(slot, place, private)
+            })
+            .collect()
+    }
+
+    fn add_one(&mut self, draft: Draft) -> Result<CK_OBJECT_HANDLE> {
+        let handles = self.add(vec![draft])?;
+        handles.first().copied().ok_or_else(|| Error::bug("an object without a handle"))
+    }
+
+    /// A draft of a key whose blob `make` makes under the authValue it is given: derived for a
+    /// token object, random for a session object.
+    pub(super) fn draft_key(
+        &self,
+        attributes: AttributeSet,
+        make: impl FnOnce(&Provider, &Attached, &Auth) -> Result<Blob>,
+    ) -> Result<Draft> {
+        let token = self.initialized_token()?;
+        let random = secrets::random_secret()?;
+        let (auth, auth_id) = if attributes.is_token() {
+            (self.key_auth(&token, attributes.is_private(), &random)?, Some(*random))
+        } else {
+            (Auth::new(&random[..]), None)
+        };
+        let blob = make(self.provider, &token, &auth)?;
+        Ok(Draft { attributes, key: Some(KeyMaterial { blob, auth }), auth_id })
+    }
+
+    /// PKCS#11 v3.1, C_CreateObject.
+    ///
+    /// Errors: the template's; `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn create_object(&mut self, raw: Vec<RawAttribute>) -> Result<CK_OBJECT_HANDLE> {
+        let attributes = new_object(Path::Create, &template(&raw)?, self.actor())?;
+        self.add_one(Draft::plain(attributes))
+    }
+
+    /// PKCS#11 v3.1, C_CopyObject. The copy of a key has an authValue of its own, so that nothing
+    /// that opens one opens the other.
+    ///
+    /// Errors: `CKR_ACTION_PROHIBITED` (CKA_COPYABLE is false), the template's.
+    pub fn copy_object(
+        &mut self,
+        handle: CK_OBJECT_HANDLE,
+        raw: Vec<RawAttribute>,
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let object = self.object(handle)?;
+        let attributes = copy(&object.attributes, &template(&raw)?, self.actor())?;
+        let draft = match &object.key {
+            None => Draft::plain(attributes),
+            Some(KeyMaterial { blob, auth: old }) => {
+                self.draft_key(attributes, |provider, token, auth| {
+                    let key = Key { parent: &token.primary, blob, auth: old };
+                    provider.engine.turn()?.change_auth(&key, auth)
+                })?
+            }
+        };
+        self.add_one(draft)
+    }
+
+    /// PKCS#11 v3.1, C_DestroyObject.
+    ///
+    /// Errors: `CKR_OBJECT_HANDLE_INVALID`, `CKR_SESSION_READ_ONLY`, `CKR_ACTION_PROHIBITED`,
+    /// `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn destroy_object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<()> {
+        let object = self.object(handle)?;
+        may_destroy(&object.attributes, self.actor())?;
+        let was_there = match object.place {
+            ObjectKey::Token(id) => {
+                let token = self.initialized_token()?;
+                self.provider.store.lock().delete_object(token.row.id, ObjectId(id))?
+            }
+            ObjectKey::Session(id) => self.provider.session_objects.lock().remove(&id).is_some(),
+            ObjectKey::Profile(_) => false,
+        };
+        let slot = slot_of(self.cell.hierarchy);
+        self.provider.handles.lock().drop_object(slot, object.place);
+        if let Some(material) = object.key {
+            self.provider.forget_keys(&[material.blob]);
+        }
+        if was_there { Ok(()) } else { Err(gone()) }
+    }
+
+    /// Bytes the object takes. PKCS#11 v3.1, C_GetObjectSize.
+    pub fn object_size(&mut self, handle: CK_OBJECT_HANDLE) -> Result<CK_ULONG> {
+        let object = self.object(handle)?;
+        let key = object.key.map_or(0, |key| key.blob.public.len() + key.blob.private.len());
+        Ok((size(&object.attributes) as CK_ULONG).saturating_add(key as CK_ULONG))
+    }
+
+    /// What the object says of each of `kinds`. PKCS#11 v3.1, C_GetAttributeValue.
+    pub fn attribute_values(
+        &mut self,
+        handle: CK_OBJECT_HANDLE,
+        kinds: &[CK_ATTRIBUTE_TYPE],
+    ) -> Result<Vec<AttributeAnswer>> {
+        let object = self.object(handle)?;
+        Ok(kinds.iter().map(|kind| answer(&object.attributes, *kind)).collect())
+    }
+
+    /// Changes attributes, all of them or none. PKCS#11 v3.1, C_SetAttributeValue.
+    ///
+    /// Errors: `CKR_OBJECT_HANDLE_INVALID`, `CKR_SESSION_READ_ONLY`, `CKR_ACTION_PROHIBITED`,
+    /// `CKR_ATTRIBUTE_READ_ONLY`, the template's, `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn set_attribute_values(
+        &mut self,
+        handle: CK_OBJECT_HANDLE,
+        raw: Vec<RawAttribute>,
+    ) -> Result<()> {
+        let object = self.object(handle)?;
+        let changes = template(&raw)?;
+        let actor = self.actor();
+        // Before anything is locked, so that a template's error never waits for the store.
+        set(&object.attributes, &changes, actor)?;
+        let found = match object.place {
+            ObjectKey::Token(id) => {
+                let token = self.initialized_token()?;
+                let keys = token.row_keys(&self.login.who);
+                let mut store = self.provider.store.lock();
+                store.update_object(token.row.id, &keys, ObjectId(id), &mut |row| {
+                    // The row may have changed since: the rules hold for what it says now.
+                    let now = AttributeSet::from_bytes(&row.content)?;
+                    let changed = set(&now, &changes, actor)?;
+                    row.set_id(name(&changed, CKA_ID));
+                    row.set_label(name(&changed, CKA_LABEL));
+                    row.content = changed.to_bytes();
+                    Ok(())
+                })?
+            }
+            ObjectKey::Session(id) => match self.provider.session_objects.lock().get_mut(&id) {
+                Some(object) => {
+                    object.attributes = set(&object.attributes, &changes, actor)?;
+                    true
+                }
+                None => false,
+            },
+            ObjectKey::Profile(_) => false,
+        };
+        if found { Ok(()) } else { Err(gone()) }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(CKR_OBJECT_HANDLE_INVALID, "no object that this session may see has this handle")
+}
+
+fn new_row(draft: &Draft, unique_id: [u8; 16]) -> NewObject {
+    let attributes = &draft.attributes;
+    NewObject {
+        unique_id,
+        private: attributes.is_private(),
+        class: attributes.class().unwrap_or_default(),
+        id: name(attributes, CKA_ID),
+        label: name(attributes, CKA_LABEL),
+        content: attributes.to_bytes(),
+        key: draft.key.as_ref().map(|key| key.blob.clone().into()),
+        auth_id: draft.auth_id,
+    }
+}
+
+/// What the store finds an object by.
+fn name(attributes: &AttributeSet, kind: CK_ATTRIBUTE_TYPE) -> Option<Vec<u8>> {
+    attributes.bytes(kind).map(<[u8]>::to_vec)
+}

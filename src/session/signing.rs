@@ -1,0 +1,64 @@
+//! Signing: an operation with its private key.
+
+use cryptoki_sys::CK_OBJECT_HANDLE;
+
+use crate::error::Result;
+use crate::mechanism::Signing;
+use crate::mechanism::parameter::MechanismChoice;
+use crate::session::Call;
+use crate::session::key::{BoundKey, SIGN};
+use crate::session::kind::Kind;
+use crate::session::operation::Destination;
+
+/// An active signature.
+pub struct Signature {
+    signing: Signing,
+    pub(super) key: BoundKey,
+}
+
+impl Call<'_> {
+    /// Begins a signature with the key `key`; without a mechanism, cancels the active one.
+    ///
+    /// PKCS#11 v3.1, C_SignInit. Errors: as [`usable_key`](Self::usable_key),
+    /// `CKR_OPERATION_ACTIVE`, `CKR_MECHANISM_PARAM_INVALID`.
+    pub fn sign_init(
+        &mut self,
+        choice: Option<MechanismChoice>,
+        key: CK_OBJECT_HANDLE,
+    ) -> Result<()> {
+        let Some(choice) = choice else { return self.cancel_by_init(Kind::Sign) };
+        self.may_begin(Kind::Sign)?;
+        let usable = self.usable_key(key, &choice, SIGN)?;
+        let signing = Signing::new(
+            &choice,
+            &usable.abilities,
+            &usable.public,
+            usable.object.fixed_scheme(),
+            self.provider.config.check_ec_signatures,
+        )?;
+        let key = self.bind(usable.object)?;
+        self.session.signing.begin(Signature { signing, key });
+        Ok(())
+    }
+
+    /// Signs `data` whole. PKCS#11 v3.1, C_Sign.
+    pub fn sign(&mut self, data: &[u8], signature: impl Destination) -> Result<()> {
+        let engine = &self.provider.engine;
+        self.session.signing.one_shot(|Signature { signing, key }| {
+            signature.fill(signing.signature_len(), || signing.sign(data, &mut key.in_tpm(engine)))
+        })
+    }
+
+    /// Takes the next part of the data. PKCS#11 v3.1, C_SignUpdate.
+    pub fn sign_update(&mut self, data: &[u8]) -> Result<()> {
+        self.session.signing.update(|operation| operation.signing.update(data))
+    }
+
+    /// Signs the parts. PKCS#11 v3.1, C_SignFinal.
+    pub fn sign_final(&mut self, signature: impl Destination) -> Result<()> {
+        let engine = &self.provider.engine;
+        self.session.signing.finish(|Signature { signing, key }| {
+            signature.fill(signing.signature_len(), || signing.finish(&mut key.in_tpm(engine)))
+        })
+    }
+}

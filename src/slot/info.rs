@@ -1,0 +1,187 @@
+//! What a slot and its token say of themselves.
+
+use cryptoki_sys::{
+    CK_EFFECTIVELY_INFINITE, CK_FLAGS, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO,
+    CK_UNAVAILABLE_INFORMATION, CK_VERSION, CKF_HW_SLOT, CKF_LOGIN_REQUIRED, CKF_RNG,
+    CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED, CKF_TOKEN_INITIALIZED,
+    CKF_TOKEN_PRESENT, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_INITIALIZED,
+    CKF_USER_PIN_LOCKED, CKF_WRITE_PROTECTED, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED,
+};
+
+use crate::error::{Error, Result};
+use crate::provider::{Provider, blank_padded};
+use crate::slot::{hierarchy_of, slot_of};
+use crate::store::TokenRow;
+use crate::token::secrets::{MAX_PIN_LEN, MIN_PIN_LEN};
+use crate::tpm::{Hierarchy, Status, Tpm};
+
+/// Who makes this module, in every structure that has a field for it.
+pub const MANUFACTURER: &str = "Hierarkey";
+
+/// What is in a slot at one moment.
+enum Presence {
+    /// No TPM, a disabled hierarchy, or a slot that shows nothing until it is initialised.
+    Absent,
+    /// A token that can be initialised.
+    Blank(Status),
+    /// A token of the store.
+    Token(Status, Box<TokenRow>),
+}
+
+impl Provider {
+    /// The slots: all four, or those with a token in them. PKCS#11 v3.1, C_GetSlotList.
+    pub fn slot_list(&self, token_present: bool) -> Result<Vec<CK_SLOT_ID>> {
+        if !token_present {
+            return Ok(Hierarchy::ALL.map(slot_of).to_vec());
+        }
+        let Some(status) = self.status() else { return Ok(Vec::new()) };
+        let mut slots = Vec::new();
+        for hierarchy in Hierarchy::ALL {
+            if !matches!(self.presence(hierarchy, status), Ok(Presence::Absent)) {
+                slots.push(slot_of(hierarchy));
+            }
+        }
+        Ok(slots)
+    }
+
+    /// PKCS#11 v3.1, C_GetSlotInfo.
+    ///
+    /// Errors: `CKR_SLOT_ID_INVALID`.
+    pub fn slot_info(&self, slot: CK_SLOT_ID) -> Result<CK_SLOT_INFO> {
+        let hierarchy = hierarchy_of(slot)?;
+        let present = match self.status() {
+            Some(status) => !matches!(self.presence(hierarchy, status), Ok(Presence::Absent)),
+            None => false,
+        };
+        let description = format!("TPM 2.0 {} hierarchy", hierarchy.name());
+        Ok(CK_SLOT_INFO {
+            slotDescription: blank_padded(&description),
+            manufacturerID: blank_padded(MANUFACTURER),
+            flags: CKF_HW_SLOT | if present { CKF_TOKEN_PRESENT } else { 0 },
+            hardwareVersion: CK_VERSION { major: 2, minor: 0 },
+            firmwareVersion: CK_VERSION { major: 0, minor: 0 },
+        })
+    }
+
+    /// PKCS#11 v3.1, C_GetTokenInfo. The flags about PINs are the TPM's own counter.
+    ///
+    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`.
+    pub fn token_info(&self, slot: CK_SLOT_ID) -> Result<CK_TOKEN_INFO> {
+        let hierarchy = hierarchy_of(slot)?;
+        let absent = || Error::new(CKR_TOKEN_NOT_PRESENT, "no token in this slot");
+        let status = self.status().ok_or_else(absent)?;
+        let (status, row) = match self.presence(hierarchy, status)? {
+            Presence::Absent => return Err(absent()),
+            Presence::Blank(status) => (status, None),
+            Presence::Token(status, row) => (status, Some(row)),
+        };
+        let mut flags = CKF_RNG | CKF_LOGIN_REQUIRED;
+        if !self.store.lock().writable().unwrap_or(false) {
+            flags |= CKF_WRITE_PROTECTED;
+        }
+        if let Some(row) = &row {
+            flags |= CKF_TOKEN_INITIALIZED | pin_flags(status, row.user.is_some());
+        }
+        let (sessions, rw_sessions) = self.session_counts(hierarchy);
+        let (label, serial) =
+            row.as_ref().map_or(([b' '; 32], [b' '; 16]), |row| (row.label, row.serial));
+        let row = row.as_deref();
+        let text = |of: fn(&TokenRow) -> &str, otherwise| {
+            row.map(of).filter(|text| !text.is_empty()).unwrap_or(otherwise)
+        };
+        Ok(CK_TOKEN_INFO {
+            label,
+            manufacturerID: blank_padded(text(|row| &row.manufacturer, MANUFACTURER)),
+            model: blank_padded(text(|row| &row.model, "TPM 2.0")),
+            serialNumber: serial,
+            flags,
+            ulMaxSessionCount: CK_EFFECTIVELY_INFINITE,
+            ulSessionCount: sessions,
+            ulMaxRwSessionCount: CK_EFFECTIVELY_INFINITE,
+            ulRwSessionCount: rw_sessions,
+            ulMaxPinLen: MAX_PIN_LEN as _,
+            ulMinPinLen: MIN_PIN_LEN as _,
+            ulTotalPublicMemory: CK_UNAVAILABLE_INFORMATION,
+            ulFreePublicMemory: CK_UNAVAILABLE_INFORMATION,
+            ulTotalPrivateMemory: CK_UNAVAILABLE_INFORMATION,
+            ulFreePrivateMemory: CK_UNAVAILABLE_INFORMATION,
+            hardwareVersion: CK_VERSION { major: 2, minor: 0 },
+            firmwareVersion: firmware_version(row.map_or(0, |row| row.firmware)),
+            utcTime: [b' '; 16],
+        })
+    }
+
+    /// The TPM's state, or `None` where no TPM answers: the slots are then empty.
+    fn status(&self) -> Option<Status> {
+        let status = self.engine.turn().and_then(|mut turn| turn.status());
+        status.inspect_err(|error| log::warn!("no TPM: {error}")).ok()
+    }
+
+    fn presence(&self, hierarchy: Hierarchy, status: Status) -> Result<Presence> {
+        if !status.enabled(hierarchy) {
+            return Ok(Presence::Absent);
+        }
+        let shown = self.config.show_slots.shows(hierarchy.name());
+        let row = self.token_row(hierarchy).or_else(|error| {
+            // A store that cannot be read has no tokens; the log says why.
+            log::warn!("the store cannot be read: {error}");
+            Ok::<_, Error>(None)
+        })?;
+        match row {
+            None if shown => Ok(Presence::Blank(status)),
+            None => Ok(Presence::Absent),
+            Some(_) if self.is_unrecognized(hierarchy) => match hierarchy {
+                Hierarchy::Owner => Err(Error::new(
+                    CKR_TOKEN_NOT_RECOGNIZED,
+                    "another TPM made this token, or this one was cleared since",
+                )),
+                _ => Ok(Presence::Absent),
+            },
+            Some(row) => Ok(Presence::Token(status, Box::new(row))),
+        }
+    }
+}
+
+/// All PINs of a TPM share its one dictionary-attack counter.
+fn pin_flags(status: Status, user_pin: bool) -> CK_FLAGS {
+    let (low, last, locked) = if status.locked_out() {
+        (true, false, true)
+    } else {
+        let left = status.max_auth_fail.saturating_sub(status.lockout_counter);
+        (status.lockout_counter > 0, left == 1, false)
+    };
+    let flag = |on: bool, flag| if on { flag } else { 0 };
+    let officer = flag(low, CKF_SO_PIN_COUNT_LOW)
+        | flag(last, CKF_SO_PIN_FINAL_TRY)
+        | flag(locked, CKF_SO_PIN_LOCKED);
+    let user = CKF_USER_PIN_INITIALIZED
+        | flag(low, CKF_USER_PIN_COUNT_LOW)
+        | flag(last, CKF_USER_PIN_FINAL_TRY)
+        | flag(locked, CKF_USER_PIN_LOCKED);
+    officer | flag(user_pin, user)
+}
+
+/// The two high numbers of TPM_PT_FIRMWARE_VERSION_1, as far as a byte holds them.
+fn firmware_version(version: u64) -> CK_VERSION {
+    let [_, major, _, minor, ..] = version.to_be_bytes();
+    CK_VERSION { major, minor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_say_what_the_counter_says() {
+        let status =
+            |lockout_counter| Status { lockout_counter, max_auth_fail: 3, ..Status::default() };
+        let user =
+            |counter| pin_flags(status(counter), true) & !CKF_USER_PIN_INITIALIZED & 0x0f_0000;
+        assert_eq!(user(0), 0);
+        assert_eq!(user(1), CKF_USER_PIN_COUNT_LOW);
+        assert_eq!(user(2), CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY);
+        assert_eq!(user(3), CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED);
+        assert_eq!(pin_flags(status(3), false) & CKF_USER_PIN_LOCKED, 0);
+        assert_ne!(pin_flags(status(3), false) & CKF_SO_PIN_LOCKED, 0);
+    }
+}

@@ -1,0 +1,207 @@
+//! From a slot to its token: which row, whether it is genuine, and how it changes.
+
+use std::sync::Arc;
+
+use cryptoki_sys::{
+    CK_SLOT_ID, CKR_PIN_INCORRECT, CKR_PIN_LEN_RANGE, CKR_SESSION_EXISTS, CKR_TOKEN_NOT_PRESENT,
+    CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED,
+};
+
+use crate::error::{Error, Result};
+use crate::os::secret::LockedSecret;
+use crate::provider::{Provider, SlotState};
+use crate::slot::{hierarchy_of, slot_of};
+use crate::store::{Role, TokenRow};
+use crate::token::attached::Attached;
+use crate::token::login::prove_officer;
+use crate::token::{init, secrets};
+use crate::tpm::{Hierarchy, Primary, Tpm};
+
+impl Provider {
+    /// The row of a slot's token as the store has it now. In the null slot a token of an earlier
+    /// boot is none.
+    pub(crate) fn token_row(&self, hierarchy: Hierarchy) -> Result<Option<TokenRow>> {
+        let row = self.store.lock().token(slot_number(hierarchy)?)?;
+        let Some(then) = row.as_ref().and_then(|row| row.reset_count) else { return Ok(row) };
+        let now = self.engine.turn()?.clock()?.reset_count;
+        Ok(row.filter(|_| then == now))
+    }
+
+    /// The slot's token, found genuine: read again when another process changed it.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`.
+    pub(crate) fn token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
+        let stamp = self.store.lock().token_stamp(slot_number(hierarchy)?)?;
+        let mut state = self.slot(hierarchy).lock();
+        let known = match (&*state, stamp) {
+            (_, None) => {
+                *state = SlotState::Unknown;
+                return Ok(None);
+            }
+            (SlotState::Attached(token), Some((id, generation))) if token.row.id == id => {
+                if token.row.generation == generation {
+                    return Ok(Some(Arc::clone(token)));
+                }
+                Some(Arc::clone(&token.public_secret))
+            }
+            (SlotState::Unrecognized(other), Some((id, _))) if *other == id => {
+                return self.unrecognized(hierarchy);
+            }
+            _ => None,
+        };
+        let Some(row) = self.token_row(hierarchy)? else { return Ok(None) };
+        let id = row.id;
+        let attached = match known {
+            Some(secret) => Attached::with_secret(hierarchy, row, secret),
+            None => Attached::by_public_object(&mut self.engine.turn()?, hierarchy, row),
+        };
+        match attached {
+            Ok(token) => {
+                let token = Arc::new(token);
+                *state = SlotState::Attached(Arc::clone(&token));
+                Ok(Some(token))
+            }
+            Err(error) if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED => {
+                log::error!("the {} slot's token is not recognized: {error}", hierarchy.name());
+                *state = SlotState::Unrecognized(id);
+                self.unrecognized(hierarchy)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unrecognized(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
+        if hierarchy == Hierarchy::Null {
+            return Ok(None);
+        }
+        Err(Error::new(
+            CKR_TOKEN_NOT_RECOGNIZED,
+            "another TPM made this token, or this one was cleared since",
+        ))
+    }
+
+    /// Whether this process has found the slot's token not to be this TPM's.
+    pub(crate) fn is_unrecognized(&self, hierarchy: Hierarchy) -> bool {
+        matches!(*self.slot(hierarchy).lock(), SlotState::Unrecognized(_))
+    }
+
+    /// The slot's token is genuine: a login has just opened it, and the public secret came along.
+    pub(crate) fn attach_with(
+        &self,
+        hierarchy: Hierarchy,
+        row: TokenRow,
+        public_secret: LockedSecret,
+    ) -> Result<()> {
+        let token = Attached::with_secret(hierarchy, row, Arc::new(public_secret))?;
+        *self.slot(hierarchy).lock() = SlotState::Attached(Arc::new(token));
+        Ok(())
+    }
+
+    /// The primary key recorded for a slot, if its token is known here to be genuine.
+    pub(crate) fn recorded_primary(&self, hierarchy: Hierarchy) -> Result<Option<Primary>> {
+        Ok(match &*self.slot(hierarchy).lock() {
+            SlotState::Attached(token) => Some(token.primary.clone()),
+            _ => None,
+        })
+    }
+
+    /// Stores `changed` in place of `token`'s row.
+    ///
+    /// Errors: `CKR_FUNCTION_FAILED` when another process changed it meanwhile,
+    /// `CKR_TOKEN_WRITE_PROTECTED`.
+    pub(crate) fn update_token(
+        &self,
+        hierarchy: Hierarchy,
+        token: &Attached,
+        changed: TokenRow,
+    ) -> Result<()> {
+        self.store.lock().update_token(token.row.generation, &changed, &token.public_rows)?;
+        // The next call reads the row again and finds the secret still fits.
+        self.token(hierarchy).map(|_| ())
+    }
+
+    /// PKCS#11 v3.1, C_InitToken.
+    ///
+    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_SESSION_EXISTS`, `CKR_PIN_INCORRECT` (also for a new PIN
+    /// outside 4 to 255 bytes: the function has no other value for it), `CKR_PIN_LOCKED`,
+    /// `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`, `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn init_token(&self, slot: CK_SLOT_ID, pin: &[u8], label: [u8; 32]) -> Result<()> {
+        let hierarchy = hierarchy_of(slot)?;
+        if self.session_counts(hierarchy).0 > 0 {
+            return Err(Error::new(CKR_SESSION_EXISTS, "a session is open on this slot"));
+        }
+        let status = self.engine.turn()?.status()?;
+        if !status.enabled(hierarchy) {
+            return Err(Error::new(CKR_TOKEN_NOT_PRESENT, "the hierarchy is disabled"));
+        }
+        self.check_writable()?;
+        let in_store = self.store.lock().token_stamp(slot_number(hierarchy)?)?.map(|(id, _)| id);
+        let before = self.token_row(hierarchy)?;
+        if let Some(row) = &before {
+            // A wrong PIN of any length is a try; only a right one may be too short to set.
+            prove_officer(&mut self.engine.turn()?, hierarchy, row, pin)?;
+        }
+        let (row, public_secret) = {
+            let mut turn = self.engine.turn()?;
+            init::make_token(&mut turn, hierarchy, pin, label).map_err(|error| {
+                match error.ck_rv() {
+                    CKR_PIN_LEN_RANGE => error.told_as(CKR_PIN_INCORRECT),
+                    _ => error,
+                }
+            })?
+        };
+        let public_secret = LockedSecret::new(&public_secret[..]);
+        let key = secrets::row_key(&public_secret, row.id, Role::Public)?;
+        self.store.lock().replace_token(in_store, &row, &key)?;
+        *self.slot(hierarchy).lock() = SlotState::Unknown;
+        self.handles.lock().drop_slot(slot);
+        Ok(())
+    }
+
+    /// Refuses a change before the TPM is asked for what could not be stored.
+    ///
+    /// Errors: `CKR_TOKEN_WRITE_PROTECTED`.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.store.lock().writable()? {
+            return Ok(());
+        }
+        Err(Error::new(CKR_TOKEN_WRITE_PROTECTED, "the store cannot be written by this user"))
+    }
+
+    /// Whether a session may be opened on the slot; asks the TPM nothing, but it must be there.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`.
+    pub(crate) fn check_present(&self, hierarchy: Hierarchy) -> Result<()> {
+        let absent = |why| Err(Error::new(CKR_TOKEN_NOT_PRESENT, why));
+        if self.engine.turn().is_err() {
+            return absent("no TPM answers");
+        }
+        if self.last_status.lock().is_some_and(|status| !status.enabled(hierarchy)) {
+            return absent("the hierarchy is disabled");
+        }
+        let unrecognized = self.is_unrecognized(hierarchy);
+        if hierarchy == Hierarchy::Owner {
+            return if unrecognized { self.unrecognized(hierarchy).map(|_| ()) } else { Ok(()) };
+        }
+        let there =
+            !unrecognized && self.store.lock().token_stamp(slot_number(hierarchy)?)?.is_some();
+        if there || self.config.show_slots.shows(hierarchy.name()) {
+            return Ok(());
+        }
+        absent("the slot's token is not initialised")
+    }
+
+    fn slot(&self, hierarchy: Hierarchy) -> &crate::os::lock::Lock<SlotState> {
+        let [owner, endorsement, platform, null] = &self.slots;
+        match hierarchy {
+            Hierarchy::Owner => owner,
+            Hierarchy::Endorsement => endorsement,
+            Hierarchy::Platform => platform,
+            Hierarchy::Null => null,
+        }
+    }
+}
+
+fn slot_number(hierarchy: Hierarchy) -> Result<u8> {
+    u8::try_from(slot_of(hierarchy)).map_err(|_| Error::bug("slot out of range"))
+}
