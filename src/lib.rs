@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod config;
 pub mod error;
+mod ffi;
 pub mod mechanism;
 pub mod object;
 pub mod os;

@@ -1,0 +1,125 @@
+//! `CK_MECHANISM` in: the parameter is copied when an operation begins, the caller may free it.
+
+use std::marker::PhantomData;
+
+use cryptoki_sys::{
+    CK_MECHANISM, CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG,
+    CKR_ARGUMENTS_BAD, CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
+};
+
+use super::input::{Input, copied};
+use crate::error::{Error, Result};
+use crate::mechanism::parameter::{MechanismChoice, Parameter, ParameterShape};
+use crate::mechanism::parameter_shape;
+
+/// More bytes than a parameter, or what it points to, has: a larger length is not believed.
+const MOST_BYTES: CK_ULONG = 64 << 10;
+
+/// The pointer that the caller gave for a mechanism.
+#[derive(Clone, Copy)]
+pub(super) struct Mechanism<'call> {
+    place: *const CK_MECHANISM,
+    memory: PhantomData<&'call CK_MECHANISM>,
+}
+
+impl Mechanism<'_> {
+    /// Takes down the caller's pointer; looks at nothing yet.
+    ///
+    /// # Safety
+    ///
+    /// If `place` is not NULL it points to a `CK_MECHANISM` of any alignment. If its `pParameter`
+    /// is not NULL, `ulParameterLen` bytes there are readable, and if they are the structure that
+    /// belongs to the mechanism, so is what that points to. All this holds for the lifetime, in
+    /// which nobody writes to any of it.
+    pub(super) unsafe fn new(place: *const CK_MECHANISM) -> Self {
+        Self { place, memory: PhantomData }
+    }
+
+    /// The mechanism, or `None` for NULL, which cancels an operation.
+    ///
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a parameter of a wrong length, NULL with a
+    /// length, or an OAEP source that is not data.
+    pub(super) fn choice(&self) -> Result<Option<MechanismChoice>> {
+        self.choice_by(parameter_shape)
+    }
+
+    /// The mechanism, where there has to be one. Errors: as `choice`'s, and `CKR_ARGUMENTS_BAD`.
+    pub(super) fn required(&self) -> Result<MechanismChoice> {
+        self.choice()?.ok_or_else(|| Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism"))
+    }
+
+    fn choice_by(
+        &self,
+        shape_of: impl FnOnce(CK_MECHANISM_TYPE) -> Option<ParameterShape>,
+    ) -> Result<Option<MechanismChoice>> {
+        if self.place.is_null() {
+            return Ok(None);
+        }
+        // SAFETY: not NULL, so it points to a CK_MECHANISM by `new`'s contract.
+        let given = unsafe { self.place.read_unaligned() };
+        // SAFETY: by `new`'s contract.
+        let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
+        let parameter = match shape_of(given.mechanism) {
+            // The mechanism is refused by name; nothing is known of what the pointer means.
+            None => Parameter::None,
+            Some(ParameterShape::None) => match believed(bytes, given.ulParameterLen)? {
+                [] => Parameter::None,
+                bytes => Parameter::Bytes(copied(bytes)?),
+            },
+            Some(ParameterShape::Pss) => {
+                // SAFETY: plain numbers, of which every value is one.
+                pss(unsafe { structure(bytes, given.ulParameterLen) }?)
+            }
+            Some(ParameterShape::Oaep) => {
+                // SAFETY: plain numbers and a pointer, of which every value is one.
+                oaep(unsafe { structure(bytes, given.ulParameterLen) }?)?
+            }
+        };
+        Ok(Some(MechanismChoice { ckm: given.mechanism, parameter }))
+    }
+}
+
+fn pss(given: CK_RSA_PKCS_PSS_PARAMS) -> Parameter {
+    Parameter::Pss { hash: given.hashAlg, mgf: given.mgf, salt_len: given.sLen }
+}
+
+fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
+    // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
+    let label = unsafe { Input::new(given.pSourceData.cast(), given.ulSourceDataLen) };
+    let label = believed(label, given.ulSourceDataLen)?;
+    // No data needs no source: applications leave it 0 then.
+    if given.source != CKZ_DATA_SPECIFIED && !(given.source == 0 && label.is_empty()) {
+        return Err(invalid("source of the encoding parameter"));
+    }
+    Ok(Parameter::Oaep { hash: given.hashAlg, mgf: given.mgf, label: copied(label)? })
+}
+
+/// The bytes of `input`, whose length is `len`, if that is a length a parameter can have.
+fn believed(input: Input<'_>, len: CK_ULONG) -> Result<&[u8]> {
+    if len > MOST_BYTES {
+        return Err(invalid("length of the parameter"));
+    }
+    input.bytes().map_err(|error| error.told_as(CKR_MECHANISM_PARAM_INVALID))
+}
+
+/// The structure at `input`, whose length `len` must be its own.
+///
+/// # Safety
+///
+/// Every pattern of bits is a value of `T`.
+unsafe fn structure<T: Copy>(input: Input<'_>, len: CK_ULONG) -> Result<T> {
+    if len != size_of::<T>() as CK_ULONG {
+        return Err(invalid("length of the parameter"));
+    }
+    let bytes = believed(input, len)?;
+    // SAFETY: as many bytes as a T has, which make a T by this function's contract.
+    Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+fn invalid(what: &'static str) -> Error {
+    Error::new(CKR_MECHANISM_PARAM_INVALID, what)
+}
+
+#[cfg(test)]
+#[path = "mechanism_tests.rs"]
+mod tests;
