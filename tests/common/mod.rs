@@ -1,0 +1,8 @@
+//! What the tests share. Each test file uses a part of it.
+
+#![allow(dead_code)]
+
+pub mod fixture;
+pub mod p11;
+pub mod swtpm;
+pub mod tpm_proxy;
