@@ -165,7 +165,8 @@ impl Hash {
         let Facts { digest_len, oid, .. } = *self.facts();
         // No length here reaches 128, so each is one byte: at most 9 for the OID, 64 for the digest.
         let algorithm = [&[0x06, oid.len() as u8], oid, &[0x05, 0x00]].concat();
-        let rest = [&[0x30, algorithm.len() as u8], &*algorithm, &[0x04, digest_len as u8]].concat();
+        let rest =
+            [&[0x30, algorithm.len() as u8], &*algorithm, &[0x04, digest_len as u8]].concat();
         [&[0x30, (rest.len() + digest_len) as u8], &*rest].concat()
     }
 

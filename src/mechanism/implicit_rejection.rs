@@ -35,7 +35,8 @@ pub(super) fn message(task: &Task, ciphertext: &[u8]) -> Result<(SecretBytes, us
     let bytes = stream(&own, b"message", len)?;
     let lengths = stream(&own, b"length", DRAWS * 2)?;
     let most = u16::try_from(len.saturating_sub(11)).unwrap_or(u16::MAX);
-    let mask = most.checked_next_power_of_two().map_or(u16::MAX, |power| power.wrapping_sub(1) | most);
+    let mask =
+        most.checked_next_power_of_two().map_or(u16::MAX, |power| power.wrapping_sub(1) | most);
     let mut chosen = 0u16;
     for draw in lengths.chunks_exact(2) {
         let [high, low] = draw else { continue };

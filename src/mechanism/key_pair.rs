@@ -20,9 +20,9 @@ pub fn check_key_pair(
 ) -> Result<()> {
     let row = find(choice.ckm, abilities)?;
     Checked::new(row, &choice.parameter)?;
-    let makes = row.generate_key_pair.ok_or_else(|| {
-        Error::new(CKR_MECHANISM_INVALID, "the mechanism makes no key pairs")
-    })?;
+    let makes = row
+        .generate_key_pair
+        .ok_or_else(|| Error::new(CKR_MECHANISM_INVALID, "the mechanism makes no key pairs"))?;
     makes(kind, abilities)
 }
 
@@ -60,9 +60,7 @@ mod tests {
 
     #[test]
     fn a_key_is_bound_only_to_what_one_scheme_does_exactly() {
-        let scheme = |allowed: &[CK_MECHANISM_TYPE]| {
-            restricted_scheme(&allowed.iter().map(|ckm| u64::from(*ckm)).collect::<Vec<_>>())
-        };
+        let scheme = |allowed: &[CK_MECHANISM_TYPE]| restricted_scheme(allowed);
         assert_eq!(scheme(&[]), None);
         assert_eq!(scheme(&[CKM_ECDSA_SHA256]), Some(Scheme::Ecdsa(HashAlg::Sha256)));
         assert_eq!(scheme(&[CKM_SHA384_RSA_PKCS]), Some(Scheme::RsaSsa(HashAlg::Sha384)));

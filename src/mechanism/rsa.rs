@@ -49,11 +49,7 @@ pub(super) fn public(task: &Task, block: &[u8]) -> Result<Vec<u8>> {
 
 /// The signature over the padded `block`: block ^ d mod n in the TPM, checked with the public key
 /// before anybody sees it, because one faulty RSA signature can give the key away.
-pub(super) fn sign_block(
-    task: &Task,
-    block: &[u8],
-    key: &mut dyn PrivateKey,
-) -> Result<Vec<u8>> {
+pub(super) fn sign_block(task: &Task, block: &[u8], key: &mut dyn PrivateKey) -> Result<Vec<u8>> {
     let signature = key.rsa_decrypt(block)?;
     if public(task, &signature)? != block {
         return Err(Error::new(CKR_DEVICE_ERROR, "the TPM made a wrong signature"));

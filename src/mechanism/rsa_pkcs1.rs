@@ -53,8 +53,9 @@ pub(super) fn sign_digest(task: &Task, digest: &[u8], key: &mut dyn PrivateKey) 
         return sign(task, &digest_info(task, digest)?, key);
     };
     let signature = key.sign(digest, scheme)?;
-    verify_digest(task, digest, &signature)
-        .map_err(|error| Error::because(CKR_DEVICE_ERROR, "the TPM made a wrong signature", error))?;
+    verify_digest(task, digest, &signature).map_err(|error| {
+        Error::because(CKR_DEVICE_ERROR, "the TPM made a wrong signature", error)
+    })?;
     Ok(signature)
 }
 
@@ -100,7 +101,10 @@ fn nonzero() -> Result<u8> {
 /// whoever sends ciphertexts learns nothing of paddings from the answer.
 fn decrypt(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
     if !is_below_modulus(task, data)? {
-        return Err(Error::new(CKR_ENCRYPTED_DATA_INVALID, "the ciphertext is not below the modulus"));
+        return Err(Error::new(
+            CKR_ENCRYPTED_DATA_INVALID,
+            "the ciphertext is not below the modulus",
+        ));
     }
     let block = key.rsa_decrypt(data)?;
     let (instead, instead_len) = implicit_rejection::message(task, data)?;

@@ -5,10 +5,10 @@ use cryptoki_sys::{
     CKR_DATA_LEN_RANGE, CKR_FUNCTION_FAILED, CKR_MECHANISM_PARAM_INVALID, CKR_SIGNATURE_INVALID,
 };
 
+use super::mgf1::mask;
 use super::parameter::Pss;
 use super::rsa::{self, is_below_modulus};
 use super::task::Task;
-use super::mgf1::mask;
 use crate::error::{Error, Result};
 use crate::tpm::PrivateKey;
 

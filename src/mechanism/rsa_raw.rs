@@ -44,7 +44,10 @@ pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
 
 fn decrypt(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
     if !is_below_modulus(task, data)? {
-        return Err(Error::new(CKR_ENCRYPTED_DATA_INVALID, "the ciphertext is not below the modulus"));
+        return Err(Error::new(
+            CKR_ENCRYPTED_DATA_INVALID,
+            "the ciphertext is not below the modulus",
+        ));
     }
     key.rsa_decrypt(data)
 }

@@ -63,7 +63,8 @@ impl Verifying {
         if signature.len() != self.task.signature_len() {
             return Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "the signature has another length"));
         }
-        let verify = self.task.row.verify.ok_or_else(|| Error::bug("a row that does not verify"))?;
+        let verify =
+            self.task.row.verify.ok_or_else(|| Error::bug("a row that does not verify"))?;
         verify(&self.task, data, signature)
     }
 }
