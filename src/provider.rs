@@ -31,7 +31,7 @@ pub use crate::session::Call;
 use crate::session::object::SessionObject;
 use crate::session::table::{Closed, Table};
 use crate::slot::{hierarchy_of, slot_of};
-use crate::store::{Store, TokenId};
+use crate::store::{Store, TokenId, TokenRow};
 use crate::token::Attached;
 use crate::tpm::engine::{Engine, HierarchyAuths};
 use crate::tpm::link::Link;
@@ -301,23 +301,34 @@ impl Provider {
         Ok(mechanism::find(ckm, &abilities)?.info(&abilities))
     }
 
-    /// What the TPM can do: asked once, or known from the token's row for this firmware.
+    /// What the TPM can do: asked once in a process, or known from the token's row, if the TPM
+    /// still has the firmware that it was written under.
     pub(crate) fn abilities(&self, hierarchy: Hierarchy) -> Result<Arc<Abilities>> {
-        let mut known = self.abilities.lock();
-        if let Some(abilities) = &*known {
+        if let Some(abilities) = &*self.abilities.lock() {
             return Ok(Arc::clone(abilities));
         }
-        let kept = self
-            .token_row(hierarchy)
-            .ok()
-            .flatten()
-            .and_then(|row| Abilities::from_bytes(&row.abilities).ok());
-        let mut turn = self.engine.turn()?;
-        if let Some(kept) = kept {
-            turn.set_abilities(kept);
+        // A row is believed only once the TPM has vouched for it.
+        let token = self.token(hierarchy).ok().flatten();
+        let kept =
+            token.as_ref().and_then(|token| Abilities::from_bytes(&token.row.abilities).ok());
+        let abilities = {
+            let mut turn = self.engine.turn()?;
+            if let Some(kept) = kept.clone() {
+                turn.set_abilities(kept);
+            }
+            Arc::new(turn.abilities()?)
+        };
+        if let Some(token) = token.filter(|_| kept.as_ref() != Some(&*abilities)) {
+            let changed = TokenRow {
+                firmware: abilities.firmware.version,
+                abilities: abilities.to_bytes(),
+                ..token.row.clone()
+            };
+            if let Err(error) = self.update_token(hierarchy, &token, changed) {
+                log::debug!("the TPM's new abilities are not kept: {error}");
+            }
         }
-        let abilities = Arc::new(turn.abilities()?);
-        *known = Some(Arc::clone(&abilities));
+        *self.abilities.lock() = Some(Arc::clone(&abilities));
         Ok(abilities)
     }
 
