@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR};
+use cryptoki_sys::{CK_RV, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR};
 
 /// The result of everything below the C ABI.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -61,6 +61,12 @@ impl Error {
     /// The TPM's response code, where a TPM answered with one: `ulDeviceError` shows it.
     pub fn tpm_rc(&self) -> Option<u32> {
         self.tpm_rc
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(cause: getrandom::Error) -> Self {
+        Self::because(CKR_FUNCTION_FAILED, "no random bytes from the system", cause)
     }
 }
 

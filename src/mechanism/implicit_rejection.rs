@@ -59,7 +59,7 @@ fn process_key() -> Result<&'static [u8; 32]> {
         return Ok(key);
     }
     let mut fresh = Zeroizing::new([0; 32]);
-    super::rsa_pss::fill_random(&mut *fresh)?;
+    getrandom::fill(&mut *fresh)?;
     Ok(KEY.get_or_init(|| fresh))
 }
 

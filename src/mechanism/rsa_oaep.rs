@@ -9,7 +9,6 @@ use super::mgf1::mask;
 use super::parameter::Oaep;
 use super::row::Decrypt;
 use super::rsa::{self, is_below_modulus};
-use super::rsa_pss::fill_random;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
@@ -42,7 +41,7 @@ pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
         return Err(Error::new(CKR_DATA_LEN_RANGE, "the message does not fit the key"));
     };
     let mut seed = Zeroizing::new(vec![0; oaep.hash.digest_len()]);
-    fill_random(&mut seed)?;
+    getrandom::fill(&mut seed)?;
     let mut block = Zeroizing::new(oaep.hash.digest(&oaep.label));
     block.reserve_exact(len);
     let padded = block.len().saturating_add(zeros);

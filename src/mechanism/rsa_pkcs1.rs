@@ -90,7 +90,7 @@ pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
 fn nonzero() -> Result<u8> {
     loop {
         let mut bytes = [0; 16];
-        super::rsa_pss::fill_random(&mut bytes)?;
+        getrandom::fill(&mut bytes)?;
         if let Some(byte) = bytes.into_iter().find(|byte| *byte != 0) {
             return Ok(byte);
         }

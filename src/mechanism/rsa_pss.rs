@@ -1,9 +1,7 @@
 //! RSASSA-PSS (RFC 8017, section 8.1) with any salt length that fits: made here and finished by the
 //! raw private operation, because a TPM's own PSS takes the largest salt, which TLS 1.3 refuses.
 
-use cryptoki_sys::{
-    CKR_DATA_LEN_RANGE, CKR_FUNCTION_FAILED, CKR_MECHANISM_PARAM_INVALID, CKR_SIGNATURE_INVALID,
-};
+use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_SIGNATURE_INVALID};
 
 use super::mgf1::mask;
 use super::parameter::Pss;
@@ -36,7 +34,7 @@ pub(super) fn sign(task: &Task, digest: &[u8], key: &mut dyn PrivateKey) -> Resu
     let pss = task.parameter.pss()?;
     check_digest(pss, digest)?;
     let mut salt = vec![0; pss.salt_len];
-    fill_random(&mut salt)?;
+    getrandom::fill(&mut salt)?;
     let (bits, len) = size(task)?;
     let encoded = encode(pss, digest, &salt, bits, len)?;
     // Where the modulus has a multiple of 8 bits plus one, the block has a zero byte in front.
@@ -123,11 +121,4 @@ fn is_encoding(pss: &Pss, digest: &[u8], encoded: &[u8], bits: usize) -> bool {
         )
     };
     check().unwrap_or(false)
-}
-
-/// Random bytes from the operating system.
-pub(super) fn fill_random(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|cause| {
-        Error::because(CKR_FUNCTION_FAILED, "no random bytes from the system", cause)
-    })
 }

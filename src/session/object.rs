@@ -163,7 +163,7 @@ impl Call<'_> {
         let mut rows = Vec::new();
         for draft in &mut drafts {
             let mut id = [0; 16];
-            secrets::fill_random(&mut id)?;
+            getrandom::fill(&mut id)?;
             draft.attributes.identify(&id);
             if draft.attributes.is_token() {
                 rows.push(new_row(draft, id));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
-use cryptoki_sys::{CKR_FUNCTION_FAILED, CKR_TOKEN_NOT_RECOGNIZED};
+use cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -156,9 +156,7 @@ impl RowKey {
     /// Errors: `CKR_FUNCTION_FAILED` when the system has no randomness.
     pub(super) fn encrypt(&self, header: &impl Canonical, content: &[u8]) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|error| {
-            Error::because(CKR_FUNCTION_FAILED, "no random nonce", error.to_string())
-        })?;
+        getrandom::fill(&mut nonce)?;
         // Encrypted in place, and the place never moves: no plaintext stays behind.
         let mut sealed = Vec::with_capacity(NONCE + content.len() + GCM_TAG);
         sealed.extend_from_slice(&nonce);

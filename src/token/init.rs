@@ -9,9 +9,7 @@ use crate::slot::slot_of;
 use crate::store::{StoredBlob, TokenId, TokenRow};
 use crate::token::attached::{Attached, primary};
 use crate::token::login::{OfficerLogin, user_blob};
-use crate::token::secrets::{
-    self, MAX_PIN_LEN, MIN_PIN_LEN, PIN_SCHEME, Role, fill_random, random_secret,
-};
+use crate::token::secrets::{self, MAX_PIN_LEN, MIN_PIN_LEN, PIN_SCHEME, Role, random_secret};
 use crate::tpm::{Auth, Blob, Hierarchy, Key, Primary, SealTemplate, Tpm, object_name};
 
 /// Refuses a new PIN of another length than 4 to 255 bytes with `rv`: `CKR_PIN_LEN_RANGE`, or what
@@ -54,7 +52,7 @@ pub fn make_token(
     let key = tpm.seal(&parent, &SealTemplate::default(), &public_secret[..], &Auth::empty())?;
 
     let mut id = [0; 16];
-    fill_random(&mut id)?;
+    getrandom::fill(&mut id)?;
     let row = TokenRow {
         slot: slot_number(hierarchy)?,
         id: TokenId(id),

@@ -75,17 +75,8 @@ pub fn row_key(secret: &LockedSecret, token: TokenId, rows: Rows) -> Result<RowK
 /// A new random secret.
 pub fn random_secret() -> Result<Zeroizing<[u8; SECRET_LEN]>> {
     let mut bytes = Zeroizing::new([0; SECRET_LEN]);
-    fill_random(&mut *bytes)?;
+    getrandom::fill(&mut *bytes)?;
     Ok(bytes)
-}
-
-/// Random bytes from the operating system.
-///
-/// Errors: `CKR_FUNCTION_FAILED` where it has none.
-pub fn fill_random(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|cause| {
-        Error::because(cryptoki_sys::CKR_FUNCTION_FAILED, "no random bytes from the system", cause)
-    })
 }
 
 /// Takes what P sealed apart.

@@ -3,7 +3,7 @@
 
 use aes::Aes128;
 use cfb_mode::cipher::{AsyncStreamCipher, KeyIvInit};
-use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED, CKR_TOKEN_NOT_RECOGNIZED};
+use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_TOKEN_NOT_RECOGNIZED};
 use hmac::{Hmac, Mac};
 use p256::ecdh::EphemeralSecret;
 use p256::elliptic_curve::sec1::{FromEncodedPoint, ToEncodedPoint};
@@ -53,9 +53,7 @@ pub struct Salt {
 /// A fresh random nonce.
 pub fn nonce() -> Result<Nonce> {
     let mut nonce = [0; HASH_LEN];
-    getrandom::fill(&mut nonce).map_err(|cause| {
-        Error::because(CKR_FUNCTION_FAILED, "no random bytes from the system", cause)
-    })?;
+    getrandom::fill(&mut nonce)?;
     Ok(nonce)
 }
 

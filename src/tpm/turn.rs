@@ -131,8 +131,7 @@ impl Turnstile {
             return Ok(taker);
         }
         let mut drawn = NOBODY;
-        getrandom::fill(&mut drawn)
-            .map_err(|e| Error::because(CKR_DEVICE_ERROR, "no random number", e.to_string()))?;
+        getrandom::fill(&mut drawn)?;
         self.taker = Some(drawn);
         Ok(drawn)
     }
