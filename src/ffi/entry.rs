@@ -83,6 +83,14 @@ macro_rules! entry_points {
             $( $name_b: Some($name_b), )*
             $( $name_c: Some($name_c), )*
         };
+
+        /// Every row: its name, the edition it came with, its body. For docs/functions.md.
+        #[cfg(test)]
+        pub(super) const ROWS: &[(&str, cryptoki_sys::CK_VERSION, &str)] = &[
+            $( (stringify!($name_a), $version_a, stringify!($body_a)), )*
+            $( (stringify!($name_b), $version_b, stringify!($body_b)), )*
+            $( (stringify!($name_c), $version_c, stringify!($body_c)), )*
+        ];
     };
     (@shell $name:ident($($arg:ident: $ty:ty),*) => $body:expr) => {
         #[unsafe(no_mangle)]

@@ -23,6 +23,8 @@
 mod attributes;
 mod decryption;
 mod digesting;
+#[cfg(test)]
+mod docs;
 mod encryption;
 mod entry;
 mod function_list;
