@@ -92,9 +92,9 @@ run "${p11[@]}" "${of_user[@]}" --sign --id 02 --mechanism ECDSA --signature-for
 
 heading "Let OpenSSL check the signatures with the exported public keys"
 run "${p11[@]}" --token-label demo --read-object --type pubkey --id 01 --output-file rsa.der
-run "${p11[@]}" --token-label demo --read-object --type pubkey --id 02 --output-file p256.der
+run p11tool --provider "$MODULE" --export 'pkcs11:token=demo;id=%02;type=public' --outfile p256.pem
 run openssl dgst -sha256 -keyform DER -verify rsa.der -signature first.sig first.txt
-run openssl dgst -sha256 -keyform DER -verify p256.der -signature second.sig second.txt
+run openssl dgst -sha256 -verify p256.pem -signature second.sig second.txt
 
 heading "A wrong PIN is refused by the TPM"
 printf '   %s$ pkcs11-tool ... --login --pin 999999 --list-objects%s\n' "$dim" "$plain"

@@ -113,6 +113,9 @@ tpm_commands_since() {
 # pkcs11-tool on the module; on the token; on the token as its user.
 tool() { pkcs11-tool --module "$MODULE" "$@"; }
 on_token() { tool --token-label "$label" "$@"; }
+# export_public ID FILE: the token's public key as PEM. By p11tool, because pkcs11-tool 0.23 reads memory that it has freed
+# when it writes an EC key, and fails now and then.
+export_public() { p11tool --provider "$MODULE" --export "pkcs11:token=$label;id=%$1;type=public" --outfile "$2"; }
 as_user() { on_token --login --pin "$user_pin" "$@"; }
 
 # The token and its user's PIN. The first slot that has a token is the owner hierarchy's.

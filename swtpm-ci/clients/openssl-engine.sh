@@ -15,8 +15,7 @@ makes_keys() {
     make_key EC:prime256v1 02 p256 --usage-sign
     local id
     for id in 01:rsa 02:p256; do
-        on_token --read-object --type pubkey --id "${id%:*}" --output-file "$work/key.der"
-        openssl pkey -pubin -inform DER -in "$work/key.der" -out "$work/${id#*:}.pem"
+        export_public "${id%:*}" "$work/${id#*:}.pem"
     done
 }
 finds_the_engine() { says 'available' openssl engine -t pkcs11; }

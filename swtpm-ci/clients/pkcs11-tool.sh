@@ -30,18 +30,7 @@ lists_mechanisms() {
 
 # export_key ID: the public key as OpenSSL reads it.
 export_key() {
-    if [ "$1" = 04 ]; then
-        # pkcs11-tool 0.23 cannot write a P-384 key of any module, but it shows the point. What
-        # stands before it in a SubjectPublicKeyInfo is the same for every key of the curve.
-        local header=3076301006072a8648ce3d020106052b8104002203620004 point
-        point=$(on_token --list-objects --type pubkey --id "$1" | sed -n 's/^ *EC_POINT: *046104//p')
-        [ "${#point}" = 192 ]
-        # shellcheck disable=SC2059 # the bytes are the format
-        printf "$(printf '%s%s' "$header" "$point" | sed 's/../\\x&/g')" >"$work/$1.der"
-    else
-        on_token --read-object --type pubkey --id "$1" --output-file "$work/$1.der"
-    fi
-    openssl pkey -pubin -inform DER -in "$work/$1.der" -out "$work/$1.pem"
+    export_public "$1" "$work/$1.pem"
     openssl pkey -pubin -in "$work/$1.pem" -noout -text
 }
 make_and_export() {
