@@ -14,11 +14,13 @@ impl Call<'_> {
     /// Random bytes from the TPM, `len` of them, given to `sink` in pieces.
     /// PKCS#11 v3.1, C_GenerateRandom.
     pub fn generate_random(&mut self, mut len: usize, sink: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let primary = self.provider.recorded_primary(self.cell.hierarchy)?;
+        // With a token there is a recorded primary key, and nobody on the bus can answer for the TPM.
+        let token = self.provider.token(self.cell.hierarchy).ok().flatten();
+        let primary = token.as_ref().map(|token| &token.primary);
         let mut chunk = Zeroizing::new(vec![0; len.min(CHUNK)]);
         while len > 0 {
             chunk.truncate(len);
-            self.provider.engine.turn()?.random(primary.as_ref(), &mut chunk)?;
+            self.provider.engine.turn()?.random(primary, &mut chunk)?;
             sink(&chunk);
             len -= chunk.len();
         }

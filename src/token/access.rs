@@ -15,7 +15,7 @@ use crate::store::{Role, TokenRow};
 use crate::token::attached::Attached;
 use crate::token::login::prove_officer;
 use crate::token::{init, secrets};
-use crate::tpm::{Hierarchy, Primary, Tpm};
+use crate::tpm::{Hierarchy, Tpm};
 
 impl Provider {
     /// The row of a slot's token as the store has it now. In the null slot a token of an earlier
@@ -95,14 +95,6 @@ impl Provider {
         let token = Attached::with_secret(hierarchy, row, Arc::new(public_secret))?;
         *self.slot(hierarchy).lock() = SlotState::Attached(Arc::new(token));
         Ok(())
-    }
-
-    /// The primary key recorded for a slot, if its token is known here to be genuine.
-    pub(crate) fn recorded_primary(&self, hierarchy: Hierarchy) -> Result<Option<Primary>> {
-        Ok(match &*self.slot(hierarchy).lock() {
-            SlotState::Attached(token) => Some(token.primary.clone()),
-            _ => None,
-        })
     }
 
     /// Stores `changed` in place of `token`'s row.
