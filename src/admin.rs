@@ -45,6 +45,27 @@ impl Admin {
         Ok((turn.firmware()?, turn.status()?))
     }
 
+    /// Whether the TPM wants an authorization value for `hierarchy` that the configuration does not
+    /// name a file with. (Of the platform hierarchy it does not tell.)
+    ///
+    /// Errors: as [`tpm`](Self::tpm).
+    pub fn wants_auth(&self, hierarchy: Hierarchy) -> Result<bool> {
+        let files = &self.0.config.hierarchy_auth_files;
+        let (bit, file) = match hierarchy {
+            Hierarchy::Owner => (0, &files.owner),
+            Hierarchy::Endorsement => (1, &files.endorsement),
+            Hierarchy::Platform | Hierarchy::Null => return Ok(false),
+        };
+        let (_, status) = self.tpm()?;
+        // TPMA_PERMANENT ownerAuthSet, endorsementAuthSet.
+        Ok(file.is_none() && status.permanent & (1 << bit) != 0)
+    }
+
+    /// Authorizes `hierarchy` with `auth` from now on.
+    pub fn authorize(&self, hierarchy: Hierarchy, auth: Auth) {
+        self.0.engine.authorize(hierarchy, auth);
+    }
+
     /// Removes a slot's token with all its objects from the store, without a PIN: the way back
     /// after TPM2_Clear or a new board. What the TPM sealed for it is of no use to anybody then.
     /// Whether there was one.

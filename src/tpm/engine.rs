@@ -36,6 +36,15 @@ impl HierarchyAuths {
             Hierarchy::Null => None,
         }
     }
+
+    fn set(&mut self, hierarchy: Hierarchy, auth: Auth) {
+        match hierarchy {
+            Hierarchy::Owner => self.owner = Some(auth),
+            Hierarchy::Endorsement => self.endorsement = Some(auth),
+            Hierarchy::Platform => self.platform = Some(auth),
+            Hierarchy::Null => {}
+        }
+    }
 }
 
 /// The way to the TPM, for all threads of the process.
@@ -70,6 +79,11 @@ impl Engine {
                 abilities: None,
             }),
         }
+    }
+
+    /// Authorizes with `auth` wherever `hierarchy` asks for it from now on.
+    pub fn authorize(&self, hierarchy: Hierarchy, auth: Auth) {
+        self.state.lock().auths.set(hierarchy, auth);
     }
 
     /// Takes the TPM until the [`Turn`] is dropped.

@@ -7,6 +7,7 @@ use hierarkey::admin::Admin;
 use hierarkey::cryptoki::{CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_PIN_INCORRECT, CKU_SO};
 use hierarkey::provider::{blank_padded, with_session};
 use hierarkey::slot::slot_of;
+use hierarkey::tpm::Auth;
 
 use crate::{Slot, pin};
 
@@ -26,6 +27,10 @@ pub enum Command {
         /// File with the user's PIN (default: ask)
         #[arg(long, value_name = "FILE")]
         pin_file: Option<PathBuf>,
+        /// File with the hierarchy's authorization value (default: the configuration's, or ask if
+        /// one is set)
+        #[arg(long, value_name = "FILE")]
+        hierarchy_auth_file: Option<PathBuf>,
     },
     /// Forget a token with all its objects, without a PIN: after TPM2_Clear or a new board
     Remove {
@@ -40,10 +45,17 @@ pub enum Command {
 
 pub fn run(admin: &Admin, command: Command) -> Result<(), String> {
     match command {
-        Command::Init { slot, label, so_pin_file, pin_file } => {
-            let id = slot_of(slot.hierarchy());
+        Command::Init { slot, label, so_pin_file, pin_file, hierarchy_auth_file } => {
+            let hierarchy = slot.hierarchy();
+            let id = slot_of(hierarchy);
             if label.len() > 32 {
                 return Err("a label has at most 32 bytes".into());
+            }
+            let wanted = admin.wants_auth(hierarchy).map_err(|error| error.to_string())?;
+            if hierarchy_auth_file.is_some() || wanted {
+                let what = format!("{} hierarchy authorization", hierarchy.name());
+                let value = pin::read(&what, hierarchy_auth_file.as_deref())?;
+                admin.authorize(hierarchy, Auth::new(&value));
             }
             let so_pin = pin::read_new("security officer PIN", so_pin_file.as_deref())?;
             let user_pin = pin::read_new("user PIN", pin_file.as_deref())?;
