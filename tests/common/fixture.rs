@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::p11::{Attr, P11, bytes, flag, ulong};
 use super::swtpm::Swtpm;
+use super::tpm_proxy::Proxy;
 
 pub const SO_PIN: &[u8] = b"officer-1234";
 pub const PIN: &[u8] = b"user-1234";
@@ -47,6 +48,14 @@ impl Rig {
         std::fs::write(&none, "").unwrap();
         rig.set("HIERARKEY_CONF", none.to_str().unwrap());
         rig
+    }
+
+    /// The same with somebody on the bus.
+    pub fn tapped() -> (Self, Proxy) {
+        let rig = Self::new();
+        let proxy = Proxy::before(&rig.tpm);
+        rig.set("HIERARKEY_TCTI", &proxy.tcti());
+        (rig, proxy)
     }
 
     /// The same with a configuration file.
