@@ -19,7 +19,7 @@ pub struct Signature {
 impl Call<'_> {
     /// Begins a signature with the key `key`; without a mechanism, cancels the active one.
     ///
-    /// PKCS#11 v3.1, C_SignInit. Errors: as [`usable_key`](Self::usable_key),
+    /// PKCS#11 v3.1, C_SignInit. Errors: those of every use of a key (`session/key.rs`),
     /// `CKR_OPERATION_ACTIVE`, `CKR_MECHANISM_PARAM_INVALID`.
     pub fn sign_init(
         &mut self,

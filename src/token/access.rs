@@ -160,7 +160,8 @@ impl Provider {
         Err(Error::new(CKR_TOKEN_WRITE_PROTECTED, "the store cannot be written by this user"))
     }
 
-    /// Whether a session may be opened on the slot; asks the TPM nothing, but it must be there.
+    /// Whether a session may be opened on the slot; asks the TPM nothing, but it must be there. (In
+    /// the null slot it asks whether the TPM was reset since.)
     ///
     /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn check_present(&self, hierarchy: Hierarchy) -> Result<()> {
@@ -175,8 +176,7 @@ impl Provider {
         if hierarchy == Hierarchy::Owner {
             return if unrecognized { self.unrecognized(hierarchy).map(|_| ()) } else { Ok(()) };
         }
-        let there =
-            !unrecognized && self.store.lock().token_stamp(slot_number(hierarchy)?)?.is_some();
+        let there = !unrecognized && self.token_row(hierarchy)?.is_some();
         if there || self.config.show_slots.shows(hierarchy.name()) {
             return Ok(());
         }
