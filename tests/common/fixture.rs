@@ -71,6 +71,12 @@ impl Rig {
         unsafe { std::env::set_var(name, value) };
     }
 
+    #[allow(clippy::disallowed_methods)] // A test's process is its own.
+    pub fn unset(&self, name: &str) {
+        // SAFETY: as in `set`.
+        unsafe { std::env::remove_var(name) };
+    }
+
     pub fn database(&self) -> std::path::PathBuf {
         self.store.path().join("hierarkey.sqlite3")
     }
