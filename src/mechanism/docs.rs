@@ -2,39 +2,92 @@
 
 use std::fmt::Write;
 
-use super::row::RunsIn;
+use cryptoki_sys::{CKK_EC, CKK_RSA};
+
+use super::parameter::ParameterShape;
+use super::row::{Mechanism, RunsIn};
 use super::table::MECHANISMS;
 
-/// The page: one line per mechanism.
+const INTRODUCTION: &str = "\
+# Mechanisms
+
+Printed from the table in `src/mechanism/table.rs`; a test fails when this page is stale
+(`UPDATE_DOCS=1 cargo test --lib mechanism::docs` prints it anew).
+
+A mechanism is listed by `C_GetMechanismList` where the TPM has the algorithms, the commands and a
+key size it needs; `C_GetMechanismInfo` then tells the sizes the TPM has. A private key works in the
+TPM and nowhere else. Hashing, padding and everything a public key does is software's work.
+
+";
+
+/// docs/mechanisms.md as it should be.
 pub fn mechanisms_markdown() -> String {
-    let mut page = String::from(
-        "# Mechanisms\n\n\
-         Printed from the table in `src/mechanism/table.rs` (`UPDATE_DOCS=1 cargo nextest run --lib docs`). A TPM that lacks\n\
-         an algorithm, a curve or a key size does not list what needs it.\n\n\
-         | mechanism | does | key bits | parameter | where the private operation runs |\n\
-         |---|---|---|---|---|\n",
-    );
+    let mut page = String::from(INTRODUCTION);
+    page.push_str("| mechanism | key | bits | parameter | data in parts | where it runs |\n");
+    page.push_str("|---|---|---|---|---|---|\n");
     for row in MECHANISMS {
-        let does: Vec<_> =
-            row.abilities().iter().filter(|ability| ability.offered).map(|a| a.name).collect();
-        let bits = match (row.key_bits.start(), row.key_bits.end()) {
-            (_, 0) => "-".to_string(),
-            (least, most) => format!("{least} to {most}"),
-        };
-        let runs_in = match row.runs_in {
-            RunsIn::Tpm if row.abilities().iter().any(|a| a.offered && a.private) => "TPM",
-            _ => "no private key: software",
-        };
-        // Writing into a String does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "| {} | {} | {bits} | {:?} | {runs_in} |",
+            "| {} | {} | {} | {} | {} | {} |",
             row.name,
-            does.join(", "),
-            row.parameter
+            key(row),
+            bits(row),
+            parameter(row),
+            parts(row),
+            places(row)
         );
     }
     page
+}
+
+fn key(row: &Mechanism) -> &'static str {
+    match row.key_type {
+        Some(CKK_RSA) => "RSA",
+        Some(CKK_EC) => "EC",
+        _ => "",
+    }
+}
+
+fn bits(row: &Mechanism) -> String {
+    match row.key_type {
+        Some(_) => format!("{} to {}", row.key_bits.start(), row.key_bits.end()),
+        None => String::new(),
+    }
+}
+
+fn parameter(row: &Mechanism) -> &'static str {
+    match row.parameter {
+        ParameterShape::None => "",
+        ParameterShape::Pss => "CK_RSA_PKCS_PSS_PARAMS",
+        ParameterShape::Oaep => "CK_RSA_PKCS_OAEP_PARAMS",
+    }
+}
+
+fn parts(row: &Mechanism) -> &'static str {
+    match (row.generate_key_pair.is_some(), row.hash.is_some() || row.digest.is_some()) {
+        (true, _) => "",
+        (false, true) => "yes",
+        (false, false) => "no",
+    }
+}
+
+/// "sign, decrypt: TPM; verify, encrypt: software".
+fn places(row: &Mechanism) -> String {
+    let in_tpm = |private: bool| private && row.runs_in == RunsIn::Tpm;
+    [(true, "TPM"), (false, "software")]
+        .into_iter()
+        .filter_map(|(tpm, place)| {
+            let names: Vec<_> = row
+                .abilities()
+                .into_iter()
+                .filter(|ability| ability.offered && in_tpm(ability.private) == tpm)
+                .map(|ability| ability.name)
+                .collect();
+            (!names.is_empty()).then(|| format!("{}: {place}", names.join(", ")))
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 #[cfg(test)]
@@ -42,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_what_the_table_says() {
+    fn the_page_about_mechanisms_is_current() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mechanisms.md");
-        let page = mechanisms_markdown();
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, &page).unwrap();
+            std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+            std::fs::write(path, mechanisms_markdown()).unwrap();
         }
-        let stored = std::fs::read_to_string(path).unwrap();
-        assert_eq!(stored, page, "stale: UPDATE_DOCS=1 cargo nextest run --lib docs");
+        let page = std::fs::read_to_string(path).unwrap();
+        assert_eq!(page, mechanisms_markdown(), "stale: run with UPDATE_DOCS=1");
     }
 }

@@ -1,57 +1,51 @@
-//! Encryption: in software, with the public key.
-
-use cryptoki_sys::CKR_MECHANISM_INVALID;
+//! Encryption with a public key, in software whatever the mechanism.
 
 use super::parameter::MechanismChoice;
+use super::row::Encrypt;
 use super::signing::single_part;
-use super::task::Task;
-use crate::error::{Error, Result};
+use super::task::{Task, required};
+use crate::error::Result;
 use crate::tpm::{Abilities, PublicKey};
 
-/// An encryption.
+/// An encryption under way.
 pub struct Encrypting {
     task: Task,
+    encrypt: Encrypt,
 }
 
 impl Encrypting {
-    /// Begins one.
+    /// Begins to encrypt with `public`.
     ///
-    /// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    /// Errors: `CKR_MECHANISM_INVALID` (unknown, not offered, does not encrypt),
+    /// `CKR_MECHANISM_PARAM_INVALID`, `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`.
+    ///
+    /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
         public: &PublicKey,
     ) -> Result<Self> {
         let task = Task::new(choice, abilities, public)?;
-        if task.row.encrypt.is_none() {
-            return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism does not encrypt"));
-        }
-        Ok(Self { task })
+        let encrypt = required(task.row, task.row.encrypt, "encrypt")?;
+        Ok(Self { task, encrypt })
     }
 
-    /// The exact length of the ciphertext: the modulus's.
-    pub fn output_len(&self) -> usize {
-        self.task.signature_len()
+    /// Bytes of the ciphertext, exactly.
+    pub fn ciphertext_len(&self) -> usize {
+        self.task.key.signature_len()
     }
 
-    /// Encrypts `data` whole.
+    /// Encrypts `data`, which is all there is.
     ///
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_DATA_INVALID`.
-    pub fn encrypt(&self, data: &[u8]) -> Result<Vec<u8>> {
-        let encrypt =
-            self.task.row.encrypt.ok_or_else(|| Error::bug("a row that does not encrypt"))?;
-        encrypt(&self.task, data)
+    pub fn encrypt(&mut self, data: &[u8]) -> Result<Vec<u8>> {
+        (self.encrypt)(&self.task, data)
     }
 
-    /// RSA takes its data whole.
+    /// Takes a part of the data.
     ///
-    /// Errors: always `CKR_FUNCTION_NOT_SUPPORTED`.
-    pub fn update(&mut self, _data: &[u8]) -> Result<Vec<u8>> {
-        Err(single_part())
-    }
-
-    /// Likewise.
-    pub fn finish(&mut self) -> Result<Vec<u8>> {
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`: all mechanisms here are single-part.
+    pub fn update(&mut self, _part: &[u8]) -> Result<Vec<u8>> {
         Err(single_part())
     }
 }

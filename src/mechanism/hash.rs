@@ -22,7 +22,6 @@ pub enum Hash {
 
 /// What is known of one hash.
 struct Facts {
-    hash: Hash,
     digest: CK_MECHANISM_TYPE,
     mgf1: CK_ULONG,
     digest_len: usize,
@@ -41,7 +40,6 @@ fn make<D: DynDigest + Default + Send + 'static>() -> Box<dyn DynDigest + Send> 
 }
 
 static SHA1: Facts = Facts {
-    hash: Hash::Sha1,
     digest: CKM_SHA_1,
     mgf1: CKG_MGF1_SHA1,
     digest_len: 20,
@@ -50,7 +48,6 @@ static SHA1: Facts = Facts {
     make: make::<sha1::Sha1>,
 };
 static SHA224: Facts = Facts {
-    hash: Hash::Sha224,
     digest: CKM_SHA224,
     mgf1: CKG_MGF1_SHA224,
     digest_len: 28,
@@ -59,7 +56,6 @@ static SHA224: Facts = Facts {
     make: make::<sha2::Sha224>,
 };
 static SHA256: Facts = Facts {
-    hash: Hash::Sha256,
     digest: CKM_SHA256,
     mgf1: CKG_MGF1_SHA256,
     digest_len: 32,
@@ -68,7 +64,6 @@ static SHA256: Facts = Facts {
     make: make::<sha2::Sha256>,
 };
 static SHA384: Facts = Facts {
-    hash: Hash::Sha384,
     digest: CKM_SHA384,
     mgf1: CKG_MGF1_SHA384,
     digest_len: 48,
@@ -77,7 +72,6 @@ static SHA384: Facts = Facts {
     make: make::<sha2::Sha384>,
 };
 static SHA512: Facts = Facts {
-    hash: Hash::Sha512,
     digest: CKM_SHA512,
     mgf1: CKG_MGF1_SHA512,
     digest_len: 64,
@@ -86,7 +80,6 @@ static SHA512: Facts = Facts {
     make: make::<sha2::Sha512>,
 };
 static SHA3_224: Facts = Facts {
-    hash: Hash::Sha3_224,
     digest: CKM_SHA3_224,
     mgf1: CKG_MGF1_SHA3_224,
     digest_len: 28,
@@ -95,7 +88,6 @@ static SHA3_224: Facts = Facts {
     make: make::<sha3::Sha3_224>,
 };
 static SHA3_256: Facts = Facts {
-    hash: Hash::Sha3_256,
     digest: CKM_SHA3_256,
     mgf1: CKG_MGF1_SHA3_256,
     digest_len: 32,
@@ -104,7 +96,6 @@ static SHA3_256: Facts = Facts {
     make: make::<sha3::Sha3_256>,
 };
 static SHA3_384: Facts = Facts {
-    hash: Hash::Sha3_384,
     digest: CKM_SHA3_384,
     mgf1: CKG_MGF1_SHA3_384,
     digest_len: 48,
@@ -113,7 +104,6 @@ static SHA3_384: Facts = Facts {
     make: make::<sha3::Sha3_384>,
 };
 static SHA3_512: Facts = Facts {
-    hash: Hash::Sha3_512,
     digest: CKM_SHA3_512,
     mgf1: CKG_MGF1_SHA3_512,
     digest_len: 64,
@@ -122,10 +112,20 @@ static SHA3_512: Facts = Facts {
     make: make::<sha3::Sha3_512>,
 };
 
-static HASHES: [&Facts; 9] =
-    [&SHA1, &SHA224, &SHA256, &SHA384, &SHA512, &SHA3_224, &SHA3_256, &SHA3_384, &SHA3_512];
-
 impl Hash {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Sha1,
+        Self::Sha224,
+        Self::Sha256,
+        Self::Sha384,
+        Self::Sha512,
+        Self::Sha3_224,
+        Self::Sha3_256,
+        Self::Sha3_384,
+        Self::Sha3_512,
+    ];
+
     fn facts(self) -> &'static Facts {
         match self {
             Self::Sha1 => &SHA1,
@@ -142,12 +142,12 @@ impl Hash {
 
     /// The hash that the digesting mechanism `ckm` computes.
     pub fn from_mechanism(ckm: CK_MECHANISM_TYPE) -> Option<Self> {
-        HASHES.iter().find(|facts| facts.digest == ckm).map(|facts| facts.hash)
+        Self::ALL.into_iter().find(|hash| hash.facts().digest == ckm)
     }
 
     /// The hash inside the mask generation function `mgf` (CKG_MGF1_...).
     pub fn from_mgf(mgf: CK_ULONG) -> Option<Self> {
-        HASHES.iter().find(|facts| facts.mgf1 == mgf).map(|facts| facts.hash)
+        Self::ALL.into_iter().find(|hash| hash.facts().mgf1 == mgf)
     }
 
     /// Bytes of its digest.
@@ -225,10 +225,9 @@ mod tests {
 
     #[test]
     fn every_hash_is_found_by_its_mechanism_and_its_mask_generator() {
-        for facts in HASHES {
-            assert_eq!(facts.hash.facts().digest, facts.digest);
-            assert_eq!(Hash::from_mechanism(facts.digest), Some(facts.hash));
-            assert_eq!(Hash::from_mgf(facts.mgf1), Some(facts.hash));
+        for hash in Hash::ALL {
+            assert_eq!(Hash::from_mechanism(hash.facts().digest), Some(hash));
+            assert_eq!(Hash::from_mgf(hash.facts().mgf1), Some(hash));
         }
         assert_eq!(Hash::from_mechanism(CKM_ECDSA), None);
         assert_eq!(Hash::from_mgf(0), None);

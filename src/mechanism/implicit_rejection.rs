@@ -1,14 +1,6 @@
-//! What stands in for a plaintext whose PKCS#1 v1.5 padding is bad.
-//!
-//! An answer that tells good from bad paddings lets its sender decrypt anything, one ciphertext at a
-//! time (Bleichenbacher's attack). So a bad padding is answered with a message as well: always the
-//! same for a ciphertext, of a length that good ones have too, and known to nobody beforehand.
-//!
-//! The usual scheme derives it from the private exponent, which here is in the TPM. A random key of
-//! this process serves as well: an attacker knows neither, and what it could compare, the answers of
-//! two processes to one bad ciphertext, tells it only what no answer at all would: that there is more
-//! than one process. (A good one decrypts alike everywhere; whoever can ask two processes and compare
-//! *whole plaintexts* is its recipient.)
+//! What stands in for a plaintext whose PKCS#1 v1.5 padding is bad: bytes that look like another
+//! message, always the same for one ciphertext, so that nobody learns which ciphertexts are well
+//! padded (draft-irtf-cfrg-rsa-guidance, "Implicit rejection").
 
 use std::sync::OnceLock;
 
@@ -18,68 +10,122 @@ use sha2::Sha256;
 use subtle::{ConditionallySelectable, ConstantTimeLess};
 use zeroize::Zeroizing;
 
-use super::rsa;
-use super::task::Task;
+use super::rsa::random;
 use crate::error::{Error, Result};
-use crate::tpm::{PublicKey, SecretBytes};
+use crate::tpm::SecretBytes;
 
-/// How many lengths are drawn; one that fits is among them but for one in 2^64 or less.
-const DRAWS: usize = 128;
+/// Bytes of candidates for the length: 128 of them, two bytes each.
+const CANDIDATES: usize = 256;
 
-static KEY: OnceLock<Zeroizing<[u8; 32]>> = OnceLock::new();
+/// What a padded block holds besides the longest message, less the separator.
+const LEAST_PADDING: usize = 10;
 
-/// The bytes that stand in for the block, and how many of the last ones are the message.
-pub(super) fn message(task: &Task, ciphertext: &[u8]) -> Result<(SecretBytes, usize)> {
-    let own = derive(process_key()?, &[modulus(task), ciphertext])?;
-    let len = rsa::len(task);
-    let bytes = stream(&own, b"message", len)?;
-    let lengths = stream(&own, b"length", DRAWS * 2)?;
-    let most = u16::try_from(len.saturating_sub(11)).unwrap_or(u16::MAX);
-    let mask =
-        most.checked_next_power_of_two().map_or(u16::MAX, |power| power.wrapping_sub(1) | most);
-    let mut chosen = 0u16;
-    for draw in lengths.chunks_exact(2) {
-        let [high, low] = draw else { continue };
-        let drawn = u16::from_be_bytes([*high, *low]) & mask;
-        let fits = drawn.ct_lt(&most.saturating_add(1));
-        chosen = u16::conditional_select(&chosen, &drawn, fits);
+/// The secret that stand-ins are made with: 32 random bytes, new in every process.
+///
+/// The draft derives it from the private exponent, which never leaves the TPM. So two processes
+/// give different stand-ins for one ciphertext; within a process, where an attacker's many tries
+/// are made, they repeat as they must.
+///
+/// Errors: `CKR_FUNCTION_FAILED` without random bytes.
+pub(super) fn process_secret() -> Result<&'static [u8; 32]> {
+    static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
+    if let Some(secret) = SECRET.get() {
+        return Ok(secret);
     }
-    Ok((bytes, chosen.into()))
+    let mut fresh = [0; 32];
+    random(&mut fresh)?;
+    Ok(SECRET.get_or_init(|| fresh))
 }
 
-fn modulus(task: &Task) -> &[u8] {
-    match &task.public {
-        PublicKey::Rsa { modulus, .. } => modulus,
-        PublicKey::Ec { .. } => &[],
+/// The stand-in for one ciphertext.
+pub(super) struct Synthetic {
+    bytes: SecretBytes,
+    len: u32,
+}
+
+impl Synthetic {
+    /// The stand-in for `ciphertext`, which is as long as the modulus.
+    pub(super) fn new(secret: &[u8; 32], ciphertext: &[u8]) -> Result<Self> {
+        let key = hmac(secret, &[ciphertext])?;
+        let bytes = prf(&*key, b"message", ciphertext.len())?;
+        let lengths = prf(&*key, b"length", CANDIDATES)?;
+
+        let most = ciphertext.len().saturating_sub(LEAST_PADDING);
+        let below = u32::try_from(most).map_err(|_| Error::bug("an RSA block of gigabytes"))?;
+        // The smallest number of ones alone that `below` fits under.
+        let mask = u32::MAX.checked_shr(below.leading_zeros()).unwrap_or(0);
+        let mut len = 0u32;
+        for pair in lengths.chunks_exact(2) {
+            if let [high, low] = *pair {
+                let candidate = u32::from(u16::from_be_bytes([high, low])) & mask;
+                len.conditional_assign(&candidate, candidate.ct_lt(&below));
+            }
+        }
+        Ok(Self { bytes, len })
+    }
+
+    /// As many bytes as the block has; the message is the last [`len`](Self::len) of them.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of the message, at most eleven fewer than the block has.
+    pub(super) fn len(&self) -> u32 {
+        self.len
     }
 }
 
-fn process_key() -> Result<&'static [u8; 32]> {
-    if let Some(key) = KEY.get() {
-        return Ok(key);
+/// `len` bytes: HMAC of a counter, `label` and the length in bits, as often as it takes.
+fn prf(key: &[u8], label: &[u8], len: usize) -> Result<SecretBytes> {
+    let bits = u16::try_from(len.saturating_mul(8))
+        .map_err(|_| Error::bug("more bytes than the PRF counts"))?
+        .to_be_bytes();
+    let mut output = Zeroizing::new(Vec::with_capacity(len.saturating_add(32)));
+    for counter in 0u16.. {
+        if output.len() >= len {
+            break;
+        }
+        output.extend_from_slice(&*hmac(key, &[&counter.to_be_bytes(), label, &bits])?);
     }
-    let mut fresh = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *fresh)?;
-    Ok(KEY.get_or_init(|| fresh))
+    output.truncate(len);
+    Ok(output)
 }
 
-fn derive(key: &[u8], parts: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>> {
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|cause| Error::because(CKR_GENERAL_ERROR, "HMAC key", cause))?;
+        .map_err(|error| Error::because(CKR_GENERAL_ERROR, "HMAC key", error))?;
     for part in parts {
         mac.update(part);
     }
     Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
 }
 
-fn stream(key: &[u8; 32], label: &[u8], len: usize) -> Result<SecretBytes> {
-    let mut out = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(32)));
-    for counter in 0u32.. {
-        if out.len() >= len {
-            break;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mechanism::hash::Hash;
+
+    #[test]
+    fn stand_ins_are_those_of_the_draft_when_the_secret_is_its_secret() {
+        let vectors = include_str!("../../tests/vectors/implicit_rejection.txt");
+        let mut lines = vectors.lines().filter(|line| !line.starts_with('#'));
+        let exponent = hex::decode(lines.next().unwrap()).unwrap();
+        let secret = Hash::Sha256.digest(&exponent).try_into().unwrap();
+        let mut seen = 0;
+        for line in lines {
+            let (ciphertext, expected) = line.split_once(' ').unwrap_or((line, ""));
+            let ciphertext = hex::decode(ciphertext).unwrap();
+            let synthetic = Synthetic::new(&secret, &ciphertext).unwrap();
+            let message = &synthetic.bytes()[ciphertext.len() - synthetic.len() as usize..];
+            assert_eq!(hex::encode(message), expected);
+            seen += 1;
         }
-        out.extend_from_slice(&*derive(key, &[label, &counter.to_be_bytes()])?);
+        assert_eq!(seen, 6);
     }
-    out.truncate(len);
-    Ok(out)
+
+    #[test]
+    fn a_process_keeps_its_secret() {
+        assert_eq!(process_secret().unwrap(), process_secret().unwrap());
+        assert_ne!(process_secret().unwrap(), &[0; 32]);
+    }
 }

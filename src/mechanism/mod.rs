@@ -8,8 +8,8 @@
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
 //! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` | the operations |
-//! | `key_pair.rs` | which keys this TPM makes; which scheme a key is bound to |
-//! | `rsa.rs` | the RSA public key, and the private operation with its check |
+//! | `key_pair.rs` | which key a generation asks for; which scheme a key is bound to |
+//! | `rsa.rs` | the RSA public key, the private operation with its check, lengths |
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
 //! | `ecdsa.rs` | ECDSA and the digests it takes |
@@ -39,6 +39,15 @@ mod table;
 mod task;
 mod verifying;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod soft_key;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
 pub use decryption::Decrypting;
 pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
@@ -46,4 +55,5 @@ pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
 pub use row::{Mechanism, RunsIn, find, offered, parameter_shape};
 pub use signing::Signing;
+pub use task::check_public_key;
 pub use verifying::Verifying;

@@ -1,5 +1,6 @@
 //! What one row of the table says, and what follows from it.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use cryptoki_sys::*;
@@ -75,6 +76,12 @@ pub struct Mechanism {
     pub(super) derive: Option<Derive>,
     pub(super) wrap: Option<Encrypt>,
     pub(super) unwrap: Option<Decrypt>,
+}
+
+impl fmt::Debug for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// One thing that a mechanism may do.

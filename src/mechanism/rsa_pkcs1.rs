@@ -1,175 +1,172 @@
-//! RSASSA-PKCS1-v1_5 and RSAES-PKCS1-v1_5 (RFC 8017, sections 8.2 and 7.2).
+//! PKCS#1 v1.5 signatures and encryption (RFC 8017, sections 7.2, 8.2 and 9.2).
 
-use cryptoki_sys::{
-    CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_ENCRYPTED_DATA_INVALID, CKR_SIGNATURE_INVALID,
-};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
+use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_SIGNATURE_INVALID};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeLess};
 use zeroize::Zeroizing;
 
-use super::implicit_rejection;
+use super::hash::Hash;
+use super::implicit_rejection::{Synthetic, process_secret};
 use super::row::Decrypt;
-use super::rsa::{self, is_below_modulus};
+use super::rsa::{check_signature, decrypt_block, random, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
-use crate::tpm::{PrivateKey, Scheme, SecretBytes};
+use crate::tpm::{PrivateKey, SecretBytes};
 
-/// Bytes of padding at least: 00, block type, eight bytes, 00.
-const PADDING: usize = 11;
+/// What the padding takes at least: 00, the block type, eight bytes, 00.
+const OVERHEAD: usize = 11;
 
-/// Decrypts with the padding removed.
-pub(super) const DECRYPT: Decrypt = Decrypt { run: decrypt, bound };
+/// CKM_RSA_PKCS, decryption.
+pub(super) const DECRYPT: Decrypt =
+    Decrypt { run: decrypt, bound: |task| task.key.signature_len().saturating_sub(OVERHEAD) };
 
-fn bound(task: &Task) -> usize {
-    rsa::len(task).saturating_sub(PADDING)
+/// CKM_RSA_PKCS: signs `data` as it stands; the caller made the DigestInfo.
+pub(super) fn sign(task: &Task, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
+    sign_block(task, &signature_block(task, data)?, private)
 }
 
-/// EMSA-PKCS1-v1_5 of what the caller made (a DigestInfo, usually).
-fn block(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
-    let len = rsa::len(task);
-    let Some(padding) = len.checked_sub(data.len().saturating_add(3)).filter(|len| *len >= 8)
-    else {
-        return Err(Error::new(CKR_DATA_LEN_RANGE, "longer than the modulus less 11 bytes"));
+/// CKM_RSA_PKCS: checks that `signature` is of `data` as it stands.
+pub(super) fn verify(task: &Task, data: &[u8], signature: &[u8]) -> Result<()> {
+    // The block is made and compared whole: there is nothing to parse, so nothing to fool.
+    let expected = signature_block(task, data)?;
+    if bool::from(task.rsa()?.open(signature)?.ct_eq(&expected)) {
+        Ok(())
+    } else {
+        Err(Error::new(CKR_SIGNATURE_INVALID, "PKCS#1 v1.5 signature"))
+    }
+}
+
+/// CKM_SHA..._RSA_PKCS: signs `digest`; a key bound to this scheme by TPM2_Sign.
+pub(super) fn sign_digest(
+    task: &Task,
+    digest: &[u8],
+    private: &mut dyn PrivateKey,
+) -> Result<Vec<u8>> {
+    let info = digest_info(task, digest)?;
+    let Some(scheme) = task.scheme else {
+        return sign(task, &info, private);
     };
-    let mut block = vec![0, 1];
-    block.resize(padding.saturating_add(2), 0xff);
-    block.push(0);
-    block.extend_from_slice(data);
-    Ok(block)
-}
-
-fn digest_info(task: &Task, digest: &[u8]) -> Result<Vec<u8>> {
-    let hash = task.row.hash.ok_or_else(|| Error::bug("a row that hashes without its hash"))?;
-    Ok([&hash.digest_info_prefix(), digest].concat())
-}
-
-/// Signs data as the caller made it.
-pub(super) fn sign(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-    rsa::sign_block(task, &block(task, data)?, key)
-}
-
-/// Signs a digest of the row's hash.
-pub(super) fn sign_digest(task: &Task, digest: &[u8], key: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-    let Some(scheme @ Scheme::RsaSsa(_)) = task.bound else {
-        return sign(task, &digest_info(task, digest)?, key);
-    };
-    let signature = key.sign(digest, scheme)?;
-    verify_digest(task, digest, &signature).map_err(|error| {
-        Error::because(CKR_DEVICE_ERROR, "the TPM made a wrong signature", error)
-    })?;
+    let block = signature_block(task, &info)?;
+    let signature = private.sign(digest, scheme)?;
+    check_signature(task.rsa()?, &block, &signature)?;
     Ok(signature)
 }
 
-/// Verifies a signature over data as the caller made it.
-pub(super) fn verify(task: &Task, data: &[u8], signature: &[u8]) -> Result<()> {
-    let invalid = || Error::new(CKR_SIGNATURE_INVALID, "the signature is not valid");
-    let expected = block(task, data)?;
-    if !is_below_modulus(task, signature)? || rsa::public(task, signature)? != expected {
-        return Err(invalid());
-    }
-    Ok(())
-}
-
-/// Verifies a signature over a digest of the row's hash.
+/// CKM_SHA..._RSA_PKCS: checks that `signature` is of `digest`.
 pub(super) fn verify_digest(task: &Task, digest: &[u8], signature: &[u8]) -> Result<()> {
     verify(task, &digest_info(task, digest)?, signature)
 }
 
-/// Encrypts with random padding.
+/// CKM_RSA_PKCS: encrypts `data`.
 pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
-    let mut block = Zeroizing::new(block(task, data)?);
-    let padding = block.len().saturating_sub(data.len().saturating_add(3));
-    if let Some(kind) = block.get_mut(1) {
-        *kind = 2;
-    }
-    for byte in block.iter_mut().skip(2).take(padding) {
-        *byte = nonzero()?;
-    }
-    rsa::public(task, &block)
-}
-
-fn nonzero() -> Result<u8> {
-    loop {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        if let Some(byte) = bytes.into_iter().find(|byte| *byte != 0) {
-            return Ok(byte);
+    let public = task.rsa()?;
+    let padding_len = padding_len(public.len(), data)?;
+    let mut padding = Zeroizing::new(vec![0; padding_len]);
+    random(&mut padding)?;
+    for byte in padding.iter_mut() {
+        while *byte == 0 {
+            random(std::slice::from_mut(byte))?;
         }
     }
+    let block = Zeroizing::new([&[0, 2], &**padding, &[0], data].concat());
+    public.encrypt(&block)
 }
 
-/// Decrypts. A padding that is not right gives other bytes, made of the ciphertext, and no error:
-/// whoever sends ciphertexts learns nothing of paddings from the answer.
-fn decrypt(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
-    if !is_below_modulus(task, data)? {
-        return Err(Error::new(
-            CKR_ENCRYPTED_DATA_INVALID,
-            "the ciphertext is not below the modulus",
-        ));
-    }
-    let block = key.rsa_decrypt(data)?;
-    let (instead, instead_len) = implicit_rejection::message(task, data)?;
-    Ok(unpadded(&block, &instead, instead_len))
+/// CKM_RSA_PKCS: decrypts `ciphertext`.
+///
+/// Bad padding is no error: a plaintext that follows from the ciphertext and a secret stands in for
+/// it, and nothing here branches on which of the two it is (draft-irtf-cfrg-rsa-guidance).
+fn decrypt(task: &Task, ciphertext: &[u8], private: &mut dyn PrivateKey) -> Result<SecretBytes> {
+    let secret = process_secret()?;
+    let block = decrypt_block(task, ciphertext, private)?;
+    let synthetic = Synthetic::new(secret, ciphertext)?;
+    unpad(&block, &synthetic)
 }
 
-/// The message in `block`, or the last `instead_len` bytes of `instead` where the padding is not
-/// right. Which of the two is decided without a branch; only the length of the result shows.
-fn unpadded(block: &[u8], instead: &[u8], instead_len: usize) -> SecretBytes {
+/// The message in `block`, or the `synthetic` one, in a time that tells nothing but the length of
+/// what comes out.
+fn unpad(block: &[u8], synthetic: &Synthetic) -> Result<SecretBytes> {
     let mut good = Choice::from(1);
     let mut found = Choice::from(0);
-    let mut start = 0u32;
-    for (at, byte) in (0u32..).zip(block) {
-        let zero = byte.ct_eq(&0);
-        match at {
-            0 => good &= zero,
+    let mut message_len = 0u32;
+    for (position, (byte, left)) in block.iter().zip((0..block.len() as u32).rev()).enumerate() {
+        match position {
+            0 => good &= byte.ct_eq(&0),
             1 => good &= byte.ct_eq(&2),
             _ => {
-                let first = zero & !found;
-                start = u32::conditional_select(&start, &at.wrapping_add(1), first);
-                found |= zero;
+                let separator = byte.ct_eq(&0) & !found;
+                // Eight bytes of padding come first.
+                good &= !(separator & (position as u32).ct_lt(&10));
+                message_len.conditional_assign(&left, separator);
+                found |= separator;
             }
         }
     }
-    // The separator comes after eight bytes of padding at least.
-    good &= found & start.ct_gt(&10);
-    let total = u32::try_from(block.len()).unwrap_or(u32::MAX);
-    let real = total.wrapping_sub(start);
-    let instead_len = u32::try_from(instead_len).unwrap_or(0);
-    let len = u32::conditional_select(&instead_len, &real, good);
-    let mut all = Zeroizing::new(Vec::with_capacity(block.len()));
-    for (real, instead) in block.iter().zip(instead) {
-        all.push(u8::conditional_select(instead, real, good));
+    good &= found;
+    let len = u32::conditional_select(&synthetic.len(), &message_len, good) as usize;
+    let chosen: SecretBytes = Zeroizing::new(
+        synthetic
+            .bytes()
+            .iter()
+            .zip(block)
+            .map(|(synthetic, byte)| u8::conditional_select(synthetic, byte, good))
+            .collect(),
+    );
+    // Both messages end where the block ends.
+    let (_, message) = chosen
+        .split_at_checked(chosen.len().saturating_sub(len))
+        .ok_or_else(|| Error::bug("PKCS#1 v1.5 unpadding"))?;
+    Ok(Zeroizing::new(message.to_vec()))
+}
+
+/// The block of type 1 around `data`, as long as the modulus.
+fn signature_block(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
+    let padding = vec![0xff; padding_len(task.rsa()?.len(), data)?];
+    Ok([&[0, 1], &*padding, &[0], data].concat())
+}
+
+fn padding_len(block_len: usize, data: &[u8]) -> Result<usize> {
+    match block_len.checked_sub(OVERHEAD).and_then(|most| most.checked_sub(data.len())) {
+        Some(spare) => Ok(spare + 8),
+        None => Err(Error::new(CKR_DATA_LEN_RANGE, "more data than PKCS#1 v1.5 padding leaves")),
     }
-    let skip = all.len().saturating_sub(len as usize);
-    Zeroizing::new(all.get(skip..).unwrap_or_default().to_vec())
+}
+
+fn digest_info(task: &Task, digest: &[u8]) -> Result<Vec<u8>> {
+    let hash: Hash = task.row.hash.ok_or_else(|| Error::bug("a digest without its hash"))?;
+    Ok([hash.digest_info_prefix().as_slice(), digest].concat())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn padded(padding: usize, message: &[u8]) -> Vec<u8> {
-        [&[0, 2][..], &vec![7; padding], &[0], message].concat()
+    fn block(parts: &[&[u8]]) -> Vec<u8> {
+        let block = parts.concat();
+        assert_eq!(block.len(), 128);
+        block
     }
 
     #[test]
-    fn good_padding_gives_the_message() {
-        for (padding, message) in [(8, &b"message"[..]), (20, b""), (8, b"with \0 inside")] {
-            let block = padded(padding, message);
-            let instead = vec![9; block.len()];
-            assert_eq!(&unpadded(&block, &instead, 5)[..], message);
-        }
-    }
+    fn a_good_block_gives_its_message_and_a_bad_one_always_the_same_stand_in() {
+        let synthetic = Synthetic::new(&[7; 32], &[9; 128]).unwrap();
+        let stand_in = unpad(&[0; 128], &synthetic).unwrap();
+        assert_eq!(stand_in.len(), synthetic.len() as usize);
 
-    #[test]
-    fn bad_padding_gives_the_other_message() {
-        let mut wrong_type = padded(8, b"message");
-        wrong_type[1] = 1;
-        let mut wrong_start = padded(8, b"message");
-        wrong_start[0] = 1;
-        for block in [padded(7, b"message"), wrong_type, wrong_start, vec![0, 2, 7, 7, 7, 7, 7]] {
-            let instead: Vec<u8> = (0..block.len() as u8).collect();
-            let tail = &instead[instead.len() - 5..];
-            assert_eq!(&unpadded(&block, &instead, 5)[..], tail);
+        let good = block(&[&[0, 2], &[5; 120], &[0], b"hello"]);
+        assert_eq!(unpad(&good, &synthetic).unwrap().as_slice(), b"hello");
+        let longest = block(&[&[0, 2], &[5; 8], &[0], &[0; 117]]);
+        assert_eq!(unpad(&longest, &synthetic).unwrap().as_slice(), [0; 117]);
+        let empty = block(&[&[0, 2], &[5; 125], &[0]]);
+        assert_eq!(unpad(&empty, &synthetic).unwrap().as_slice(), b"");
+
+        for bad in [
+            block(&[&[1, 2], &[5; 120], &[0], b"hello"]),
+            block(&[&[0, 1], &[5; 120], &[0], b"hello"]),
+            block(&[&[0, 2], &[5; 7], &[0], &[1; 118]]),
+            block(&[&[0, 2], &[0], &[1; 125]]),
+            block(&[&[0, 2], &[5; 126]]),
+        ] {
+            assert_eq!(unpad(&bad, &synthetic).unwrap(), stand_in);
         }
     }
 }

@@ -1,124 +1,130 @@
-//! RSASSA-PSS (RFC 8017, section 8.1) with any salt length that fits: made here and finished by the
-//! raw private operation, because a TPM's own PSS takes the largest salt, which TLS 1.3 refuses.
+//! RSASSA-PSS with any hash, mask generator and salt length (RFC 8017, sections 8.1 and 9.1).
 
 use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_SIGNATURE_INVALID};
+use subtle::ConstantTimeEq;
 
-use super::mgf1::mask;
+use super::mgf1;
 use super::parameter::Pss;
-use super::rsa::{self, is_below_modulus};
+use super::rsa::{pad_left, random, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::PrivateKey;
 
-/// Last byte of an encoded message.
 const TRAILER: u8 = 0xbc;
 
-/// Bits and bytes of the encoded message: one bit less than the modulus.
-fn size(task: &Task) -> Result<(usize, usize)> {
-    let bits = rsa::bits(task)?.saturating_sub(1);
-    Ok((bits, bits.div_ceil(8)))
-}
-
-/// Errors: `CKR_MECHANISM_PARAM_INVALID` for a salt that does not fit the key.
+/// Whether digest and salt fit the key.
+///
+/// Errors: `CKR_MECHANISM_PARAM_INVALID`.
 pub(super) fn accepts(task: &Task) -> Result<()> {
-    let pss = task.parameter.pss()?;
-    let needed = pss.salt_len.saturating_add(pss.hash.digest_len()).saturating_add(2);
-    if size(task)?.1 < needed {
-        let why = "the salt does not fit the key";
-        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, why));
-    }
-    Ok(())
+    Encoding::new(task).map(|_| ())
 }
 
-pub(super) fn sign(task: &Task, digest: &[u8], key: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-    let pss = task.parameter.pss()?;
-    check_digest(pss, digest)?;
-    let mut salt = vec![0; pss.salt_len];
-    getrandom::fill(&mut salt)?;
-    let (bits, len) = size(task)?;
-    let encoded = encode(pss, digest, &salt, bits, len)?;
-    // Where the modulus has a multiple of 8 bits plus one, the block has a zero byte in front.
-    let mut block = vec![0; rsa::len(task).saturating_sub(encoded.len())];
-    block.extend_from_slice(&encoded);
-    rsa::sign_block(task, &block, key)
+/// Signs `digest` with a fresh salt of the length the caller chose.
+pub(super) fn sign(task: &Task, digest: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
+    let encoding = Encoding::new(task)?;
+    let mut salt = vec![0; encoding.pss.salt_len];
+    random(&mut salt)?;
+    let encoded = encoding.encode(digest, &salt)?;
+    // One byte shorter than the modulus where its length in bits is a multiple of 8 plus 1.
+    sign_block(task, &pad_left(&encoded, task.rsa()?.len()), private)
 }
 
-fn check_digest(pss: &Pss, digest: &[u8]) -> Result<()> {
-    if digest.len() != pss.hash.digest_len() {
-        return Err(Error::new(CKR_DATA_LEN_RANGE, "not as long as the digest of the hash"));
-    }
-    Ok(())
-}
-
-/// M' hashed: eight zero bytes, the digest, the salt.
-fn bound_digest(pss: &Pss, digest: &[u8], salt: &[u8]) -> Vec<u8> {
-    let mut hasher = pss.hash.hasher();
-    hasher.update(&[0; 8]);
-    hasher.update(digest);
-    hasher.update(salt);
-    hasher.finish()
-}
-
-/// EMSA-PSS-ENCODE.
-fn encode(pss: &Pss, digest: &[u8], salt: &[u8], bits: usize, len: usize) -> Result<Vec<u8>> {
-    let hash = bound_digest(pss, digest, salt);
-    let Some(zeros) = len.checked_sub(salt.len().saturating_add(hash.len()).saturating_add(2))
-    else {
-        return Err(Error::bug("a salt that does not fit was accepted"));
-    };
-    let mut block = vec![0; zeros];
-    block.push(1);
-    block.extend_from_slice(salt);
-    mask(pss.mgf, &hash, &mut block);
-    clear_top(&mut block, bits, len);
-    block.extend_from_slice(&hash);
-    block.push(TRAILER);
-    Ok(block)
-}
-
-/// The bits above the encoded message's length are zero.
-fn clear_top(block: &mut [u8], bits: usize, len: usize) {
-    if let Some(first) = block.first_mut() {
-        *first &= 0xff >> len.saturating_mul(8).saturating_sub(bits).min(7);
-    }
-}
-
+/// Checks that `signature` is of `digest`, with a salt of exactly the length the caller chose.
 pub(super) fn verify(task: &Task, digest: &[u8], signature: &[u8]) -> Result<()> {
-    let pss = task.parameter.pss()?;
-    check_digest(pss, digest)?;
-    let (bits, len) = size(task)?;
-    let valid = is_below_modulus(task, signature)? && {
-        let block = rsa::public(task, signature)?;
-        let (zeros, encoded) = block.split_at(block.len().saturating_sub(len));
-        zeros.iter().all(|byte| *byte == 0) && is_encoding(pss, digest, encoded, bits)
-    };
-    if valid {
-        return Ok(());
+    let encoding = Encoding::new(task)?;
+    encoding.check_digest(digest)?;
+    let block = task.rsa()?.open(signature)?;
+    if encoding.is_of(digest, &block) {
+        Ok(())
+    } else {
+        Err(Error::new(CKR_SIGNATURE_INVALID, "PSS signature"))
     }
-    Err(Error::new(CKR_SIGNATURE_INVALID, "the signature is not valid"))
 }
 
-/// EMSA-PSS-VERIFY with exactly the salt length of the parameter.
-fn is_encoding(pss: &Pss, digest: &[u8], encoded: &[u8], bits: usize) -> bool {
-    let check = || -> Option<bool> {
-        let (trailer, rest) = encoded.split_last()?;
-        let masked = rest.len().checked_sub(pss.hash.digest_len())?;
-        let (masked, hash) = rest.split_at_checked(masked)?;
-        let mut block = masked.to_vec();
-        let mut top = block.clone();
-        clear_top(&mut top, bits, encoded.len());
-        if *trailer != TRAILER || top != block {
-            return Some(false);
+/// EMSA-PSS for one key and parameter.
+struct Encoding<'a> {
+    pss: &'a Pss,
+    /// Bytes of the encoded message.
+    len: usize,
+    /// Bytes of the masked data block: zeros, 01, salt.
+    db_len: usize,
+    /// Which bits of the first byte may be set.
+    first_mask: u8,
+}
+
+impl<'a> Encoding<'a> {
+    fn new(task: &'a Task) -> Result<Self> {
+        let pss = task.parameter.pss()?;
+        let bits = task.rsa()?.bits().saturating_sub(1);
+        let len = bits.div_ceil(8);
+        let db_len = len
+            .checked_sub(pss.hash.digest_len() + 1)
+            .filter(|db_len| *db_len > pss.salt_len)
+            .ok_or_else(|| {
+                Error::new(CKR_MECHANISM_PARAM_INVALID, "digest and salt do not fit the key")
+            })?;
+        Ok(Self { pss, len, db_len, first_mask: 0xff >> (len * 8 - bits) })
+    }
+
+    /// Errors: `CKR_DATA_LEN_RANGE`.
+    fn check_digest(&self, digest: &[u8]) -> Result<()> {
+        if digest.len() == self.pss.hash.digest_len() {
+            Ok(())
+        } else {
+            Err(Error::new(CKR_DATA_LEN_RANGE, "not a digest of the parameter's hash"))
         }
-        mask(pss.mgf, hash, &mut block);
-        clear_top(&mut block, bits, encoded.len());
-        let (padding, salt) = block.split_at_checked(block.len().checked_sub(pss.salt_len)?)?;
-        let (one, zeros) = padding.split_last()?;
-        Some(
-            *one == 1
-                && zeros.iter().all(|byte| *byte == 0)
-                && bound_digest(pss, digest, salt) == hash,
-        )
-    };
-    check().unwrap_or(false)
+    }
+
+    /// EMSA-PSS-ENCODE.
+    fn encode(&self, digest: &[u8], salt: &[u8]) -> Result<Vec<u8>> {
+        self.check_digest(digest)?;
+        let h = self.hash(digest, salt);
+        let mut block = pad_left(&[&[1], salt].concat(), self.db_len);
+        mgf1::mask(self.pss.mgf, &h, &mut block);
+        if let Some(first) = block.first_mut() {
+            *first &= self.first_mask;
+        }
+        block.extend_from_slice(&h);
+        block.push(TRAILER);
+        Ok(block)
+    }
+
+    /// EMSA-PSS-VERIFY, of a block as long as the modulus.
+    fn is_of(&self, digest: &[u8], block: &[u8]) -> bool {
+        let Some((spare, encoded)) =
+            block.len().checked_sub(self.len).and_then(|spare| block.split_at_checked(spare))
+        else {
+            return false;
+        };
+        let Some((masked, [h @ .., trailer])) = encoded.split_at_checked(self.db_len) else {
+            return false;
+        };
+        if spare.iter().any(|byte| *byte != 0)
+            || *trailer != TRAILER
+            || masked.first().is_none_or(|first| first & !self.first_mask != 0)
+        {
+            return false;
+        }
+        let mut db = masked.to_vec();
+        mgf1::mask(self.pss.mgf, h, &mut db);
+        if let Some(first) = db.first_mut() {
+            *first &= self.first_mask;
+        }
+        let Some((padding, salt)) = db.split_at_checked(self.db_len - self.pss.salt_len) else {
+            return false;
+        };
+        let [zeros @ .., 1] = padding else {
+            return false;
+        };
+        zeros.iter().all(|byte| *byte == 0) && bool::from(self.hash(digest, salt).ct_eq(h))
+    }
+
+    /// The hash of eight zeros, digest and salt.
+    fn hash(&self, digest: &[u8], salt: &[u8]) -> Vec<u8> {
+        let mut hasher = self.pss.hash.hasher();
+        hasher.update(&[0; 8]);
+        hasher.update(digest);
+        hasher.update(salt);
+        hasher.finish()
+    }
 }

@@ -1,48 +1,129 @@
-//! What a row's functions get: the row, its parameter, the key.
+//! What a row's functions work on: the row, its parameter and a public key, known to go together.
 
+use cryptoki_sys::{
+    CK_KEY_TYPE, CK_ULONG, CKK_EC, CKK_RSA, CKR_FUNCTION_FAILED, CKR_KEY_SIZE_RANGE,
+    CKR_KEY_TYPE_INCONSISTENT, CKR_MECHANISM_INVALID,
+};
+
+use super::ecdsa::EcPublic;
 use super::parameter::{Checked, MechanismChoice};
 use super::row::{Mechanism, find};
-use crate::error::Result;
+use super::rsa::RsaPublic;
+use crate::error::{Error, Result};
 use crate::tpm::{Abilities, HashAlg, PublicKey, Scheme};
 
-/// A mechanism, its checked parameter and a public key that go together.
+/// One operation's mechanism, parameter and key.
 pub(super) struct Task {
     pub(super) row: &'static Mechanism,
     pub(super) parameter: Checked,
-    pub(super) public: PublicKey,
-    /// The only scheme the TPM lets the private key sign with.
-    pub(super) bound: Option<Scheme>,
-    /// Whether an ECDSA signature is verified before it is handed out. RSA ones always are.
-    pub(super) check_ec: bool,
-    /// The hashes this TPM signs digests of, shortest first.
+    pub(super) key: KeyInUse,
+    /// The only scheme the TPM lets the key sign with; `None`: any.
+    pub(super) scheme: Option<Scheme>,
+    /// What the TPM can be told that a digest is of.
     pub(super) tpm_hashes: Vec<HashAlg>,
+    /// Whether an EC signature is checked before it is given out; RSA ones always are.
+    pub(super) check: bool,
+}
+
+/// A public key, ready for arithmetic.
+pub(super) enum KeyInUse {
+    Rsa(RsaPublic),
+    Ec(EcPublic),
+}
+
+impl KeyInUse {
+    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` when the numbers are no public key.
+    fn new(key: &PublicKey) -> Result<Self> {
+        match key {
+            PublicKey::Rsa { modulus, exponent } => {
+                RsaPublic::new(modulus, exponent).map(Self::Rsa)
+            }
+            PublicKey::Ec { curve, x, y } => EcPublic::new(*curve, x, y).map(Self::Ec),
+        }
+    }
+
+    fn key_type(&self) -> CK_KEY_TYPE {
+        match self {
+            Self::Rsa(_) => CKK_RSA,
+            Self::Ec(_) => CKK_EC,
+        }
+    }
+
+    fn bits(&self) -> CK_ULONG {
+        let bits = match self {
+            Self::Rsa(key) => key.bits(),
+            Self::Ec(key) => key.curve().bits(),
+        };
+        bits as CK_ULONG
+    }
+
+    /// Bytes of a signature: the modulus, or r and s of the order's width.
+    pub(super) fn signature_len(&self) -> usize {
+        match self {
+            Self::Rsa(key) => key.len(),
+            Self::Ec(key) => key.curve().field_len() * 2,
+        }
+    }
 }
 
 impl Task {
-    /// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    /// Errors: `CKR_MECHANISM_INVALID` (not offered), `CKR_MECHANISM_PARAM_INVALID`,
+    /// `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`; `CKR_FUNCTION_FAILED` for a key whose
+    /// numbers are none, which no object should hold (see [`check_public_key`]).
     pub(super) fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
-        public: &PublicKey,
+        key: &PublicKey,
     ) -> Result<Self> {
         let row = find(choice.ckm, abilities)?;
+        let key = KeyInUse::new(key).map_err(|error| error.told_as(CKR_FUNCTION_FAILED))?;
+        if !row.takes(key.key_type()) {
+            return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, format!("{}: key type", row.name)));
+        }
+        if !row.key_bits.contains(&key.bits()) {
+            return Err(Error::new(CKR_KEY_SIZE_RANGE, format!("{}: key size", row.name)));
+        }
         let task = Self {
             row,
             parameter: Checked::new(row, &choice.parameter)?,
-            public: public.clone(),
-            bound: None,
-            check_ec: true,
-            tpm_hashes: HashAlg::ALL.into_iter().filter(|hash| abilities.has_hash(*hash)).collect(),
+            key,
+            scheme: None,
+            tpm_hashes: HashAlg::ALL.into_iter().filter(|&h| abilities.has_hash(h)).collect(),
+            check: true,
         };
         (row.accepts)(&task)?;
         Ok(task)
     }
 
-    /// Bytes of a signature with this key.
-    pub(super) fn signature_len(&self) -> usize {
-        match &self.public {
-            PublicKey::Rsa { modulus, .. } => modulus.len(),
-            PublicKey::Ec { curve, .. } => curve.field_len().saturating_mul(2),
+    /// The RSA key, which [`new`](Self::new) made sure it is.
+    pub(super) fn rsa(&self) -> Result<&RsaPublic> {
+        match &self.key {
+            KeyInUse::Rsa(key) => Ok(key),
+            KeyInUse::Ec(_) => Err(Error::bug("an RSA mechanism with an EC key")),
         }
     }
+
+    /// The EC key, which [`new`](Self::new) made sure it is.
+    pub(super) fn ec(&self) -> Result<&EcPublic> {
+        match &self.key {
+            KeyInUse::Ec(key) => Ok(key),
+            KeyInUse::Rsa(_) => Err(Error::bug("an EC mechanism with an RSA key")),
+        }
+    }
+}
+
+/// What `row` does, or the refusal of a mechanism that exists for other functions only.
+///
+/// Errors: `CKR_MECHANISM_INVALID`.
+pub(super) fn required<F>(row: &Mechanism, function: Option<F>, what: &'static str) -> Result<F> {
+    function
+        .ok_or_else(|| Error::new(CKR_MECHANISM_INVALID, format!("{} does not {what}", row.name)))
+}
+
+/// Whether `key` is a public key that this module works with: an odd RSA modulus with an odd
+/// exponent of 3 or more that fits in 64 bits, or a point on its curve.
+///
+/// Errors: `CKR_ATTRIBUTE_VALUE_INVALID`.
+pub fn check_public_key(key: &PublicKey) -> Result<()> {
+    KeyInUse::new(key).map(|_| ())
 }

@@ -1,70 +1,60 @@
-//! Verifying: in software, with the public key.
+//! Verification with a public key, in software whatever the mechanism.
 
-use cryptoki_sys::{CKR_MECHANISM_INVALID, CKR_SIGNATURE_LEN_RANGE};
-
-use super::hash::Hasher;
 use super::parameter::MechanismChoice;
-use super::signing::single_part;
-use super::task::Task;
-use crate::error::{Error, Result};
+use super::row::Verify;
+use super::signing::Collected;
+use super::task::{Task, required};
+use crate::error::Result;
 use crate::tpm::{Abilities, PublicKey};
 
-/// A signature being verified.
+/// A signature being checked.
 pub struct Verifying {
     task: Task,
-    hasher: Option<Hasher>,
+    verify: Verify,
+    collected: Collected,
 }
 
 impl Verifying {
-    /// Begins one.
+    /// Begins to verify with `public`.
     ///
-    /// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    /// Errors: `CKR_MECHANISM_INVALID` (unknown, not offered, does not verify),
+    /// `CKR_MECHANISM_PARAM_INVALID`, `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`.
+    ///
+    /// PKCS#11 v3.1, C_VerifyInit.
     pub fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
         public: &PublicKey,
     ) -> Result<Self> {
         let task = Task::new(choice, abilities, public)?;
-        if task.row.verify.is_none() {
-            return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism does not verify"));
-        }
-        let hasher = task.row.hash.map(|hash| hash.hasher());
-        Ok(Self { task, hasher })
+        let verify = required(task.row, task.row.verify, "verify")?;
+        let collected = Collected::new(task.row.hash);
+        Ok(Self { task, verify, collected })
     }
 
-    /// Takes the next part of the data.
+    /// Takes a part of the data.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
-    pub fn update(&mut self, data: &[u8]) -> Result<()> {
-        self.hasher.as_mut().ok_or_else(single_part)?.update(data);
-        Ok(())
+    pub fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.collected.update(part)
     }
 
-    /// Verifies `signature` over `data`.
+    /// Checks that `signature` is of `data`, which is all there is.
     ///
-    /// Errors: `CKR_SIGNATURE_LEN_RANGE`, `CKR_SIGNATURE_INVALID`, `CKR_DATA_LEN_RANGE`.
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_SIGNATURE_LEN_RANGE`, `CKR_SIGNATURE_INVALID`.
     pub fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<()> {
-        match &mut self.hasher {
-            Some(hasher) => {
-                hasher.update(data);
-                self.finish(signature)
-            }
-            None => self.run(data, signature),
+        match self.task.row.hash {
+            Some(hash) => (self.verify)(&self.task, &hash.digest(data), signature),
+            None => (self.verify)(&self.task, data, signature),
         }
     }
 
-    /// Verifies `signature` over the parts.
+    /// Checks that `signature` is of all that [`update`](Self::update) took.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; those of
+    /// [`verify`](Self::verify).
     pub fn finish(&mut self, signature: &[u8]) -> Result<()> {
-        let digest = self.hasher.as_mut().ok_or_else(single_part)?.finish();
-        self.run(&digest, signature)
-    }
-
-    fn run(&self, data: &[u8], signature: &[u8]) -> Result<()> {
-        if signature.len() != self.task.signature_len() {
-            return Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "the signature has another length"));
-        }
-        let verify =
-            self.task.row.verify.ok_or_else(|| Error::bug("a row that does not verify"))?;
-        verify(&self.task, data, signature)
+        let digest = self.collected.finish()?;
+        (self.verify)(&self.task, &digest, signature)
     }
 }

@@ -10,10 +10,9 @@ use crate::session::key::{BoundKey, DECRYPT};
 use crate::session::kind::Kind;
 use crate::session::operation::Destination;
 
-/// An active decryption. What the TPM gave waits in `made` until the caller has room for it.
+/// An active decryption.
 pub struct Decryption {
     decrypting: Decrypting,
-    made: Option<crate::tpm::SecretBytes>,
     pub(super) key: BoundKey,
 }
 
@@ -28,19 +27,27 @@ impl Call<'_> {
         let Some(choice) = choice else { return self.cancel_by_init(Kind::Decrypt) };
         self.may_begin(Kind::Decrypt)?;
         let usable = self.usable_key(key, &choice, DECRYPT)?;
-        let decrypting = Decrypting::new(&choice, &usable.abilities, &usable.public)?;
+        let decrypting = Decrypting::new(
+            &choice,
+            &usable.abilities,
+            &usable.public,
+            usable.object.fixed_scheme(&usable.abilities),
+        )?;
         let key = self.bind(usable.object)?;
-        self.session.decrypting.begin(Decryption { decrypting, made: None, key });
+        self.session.decrypting.begin(Decryption { decrypting, key });
         Ok(())
     }
 
     /// Decrypts `data` whole. PKCS#11 v3.1, C_Decrypt.
     pub fn decrypt(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
-        self.session.decrypting.one_shot(|Decryption { decrypting, made, key }| {
-            output.fill_once(made, decrypting.output_bound(), || {
+        self.session.decrypting.one_shot(|Decryption { decrypting, key }| {
+            let mut made = decrypting.made.take();
+            let delivery = output.fill_once(&mut made, decrypting.bound(), || {
                 decrypting.decrypt(data, &mut key.in_tpm(engine))
-            })
+            });
+            decrypting.made = made;
+            delivery
         })
     }
 
@@ -53,6 +60,8 @@ impl Call<'_> {
 
     /// Ends a multi-part decryption. PKCS#11 v3.1, C_DecryptFinal.
     pub fn decrypt_final(&mut self, output: impl Destination) -> Result<()> {
-        self.session.decrypting.finish(|operation| output.fill(0, || operation.decrypting.finish()))
+        self.session
+            .decrypting
+            .finish(|operation| output.fill(0, || operation.decrypting.update(&[])))
     }
 }

@@ -28,9 +28,9 @@ impl Call<'_> {
 
     /// Encrypts `data` whole. PKCS#11 v3.1, C_Encrypt.
     pub fn encrypt(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
-        self.session
-            .encrypting
-            .one_shot(|operation| output.fill(operation.output_len(), || operation.encrypt(data)))
+        self.session.encrypting.one_shot(|operation| {
+            output.fill(operation.ciphertext_len(), || operation.encrypt(data))
+        })
     }
 
     /// Takes the next part. PKCS#11 v3.1, C_EncryptUpdate.
@@ -40,6 +40,6 @@ impl Call<'_> {
 
     /// Ends a multi-part encryption. PKCS#11 v3.1, C_EncryptFinal.
     pub fn encrypt_final(&mut self, output: impl Destination) -> Result<()> {
-        self.session.encrypting.finish(|operation| output.fill(0, || operation.finish()))
+        self.session.encrypting.finish(|operation| output.fill(0, || operation.update(&[])))
     }
 }

@@ -13,7 +13,7 @@ use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::session::Call;
 use crate::session::object::{Draft, fixed_scheme};
-use crate::tpm::{KeyKind, KeyTemplate, Tpm, public_key};
+use crate::tpm::{Abilities, KeyKind, KeyTemplate, Tpm, public_key};
 
 impl Call<'_> {
     /// Makes a key pair in the TPM: both objects or none. PKCS#11 v3.1, C_GenerateKeyPair.
@@ -38,7 +38,7 @@ impl Call<'_> {
         if request.public.is_token() || request.private.is_token() {
             self.provider.check_writable()?;
         }
-        let key = key_template(request.kind, &request.private);
+        let key = key_template(request.kind, &request.private, &abilities);
         let made = self.draft_key(request.private.clone(), |provider, token, auth| {
             provider.engine.turn()?.create_key(&token.primary, &key, auth)
         })?;
@@ -54,11 +54,11 @@ impl Call<'_> {
 }
 
 /// What the TPM object must be able to do for its attributes to be true.
-fn key_template(kind: KeyKind, private: &AttributeSet) -> KeyTemplate {
+fn key_template(kind: KeyKind, private: &AttributeSet, abilities: &Abilities) -> KeyTemplate {
     let signs = private.is_true(CKA_SIGN) || private.is_true(CKA_SIGN_RECOVER);
     let decrypts =
         [CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE].iter().any(|usage| private.is_true(*usage));
-    let scheme = fixed_scheme(private).filter(|_| signs && !decrypts);
+    let scheme = fixed_scheme(private, abilities).filter(|_| signs && !decrypts);
     // RSA signatures are padded here and finished by the raw private operation, which the TPM
     // counts as decryption.
     let raw = matches!(kind, KeyKind::Rsa { .. }) && scheme.is_none();

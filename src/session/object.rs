@@ -19,7 +19,7 @@ use crate::session::Call;
 use crate::slot::slot_of;
 use crate::store::{NewObject, ObjectId, ObjectRow};
 use crate::token::{Attached, Login, secrets};
-use crate::tpm::{Auth, Blob, Hierarchy, Key, Scheme, Tpm};
+use crate::tpm::{Abilities, Auth, Blob, Hierarchy, Key, Scheme, Tpm};
 
 /// A key as the TPM takes it.
 #[derive(Clone)]
@@ -42,15 +42,15 @@ pub struct Object {
 
 impl Object {
     /// The only scheme the TPM lets this key sign with, where it was made so.
-    pub fn fixed_scheme(&self) -> Option<Scheme> {
-        fixed_scheme(&self.attributes)
+    pub fn fixed_scheme(&self, abilities: &Abilities) -> Option<Scheme> {
+        fixed_scheme(&self.attributes, abilities)
     }
 }
 
 /// The scheme a key with these attributes is made with.
-pub(super) fn fixed_scheme(attributes: &AttributeSet) -> Option<Scheme> {
+pub(super) fn fixed_scheme(attributes: &AttributeSet, abilities: &Abilities) -> Option<Scheme> {
     match attributes.get(CKA_ALLOWED_MECHANISMS) {
-        Some(Value::Mechanisms(allowed)) => restricted_scheme(allowed),
+        Some(Value::Mechanisms(allowed)) => restricted_scheme(allowed, abilities),
         _ => None,
     }
 }

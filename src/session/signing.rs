@@ -33,7 +33,7 @@ impl Call<'_> {
             &choice,
             &usable.abilities,
             &usable.public,
-            usable.object.fixed_scheme(),
+            usable.object.fixed_scheme(&usable.abilities),
             self.provider.config.check_ec_signatures,
         )?;
         let key = self.bind(usable.object)?;

@@ -1,0 +1,477 @@
+//! What every mechanism of the table keeps to, with keys in software.
+
+use std::collections::BTreeSet;
+
+use cryptoki_sys::*;
+
+use super::hash::Hash;
+use super::parameter::{MechanismChoice, Parameter, ParameterShape};
+use super::row::{Mechanism, RunsIn};
+use super::soft_key::{SoftKey, SoftTpm, ec_keys, everything, odd_rsa_key, rsa_key};
+use super::table::MECHANISMS;
+use super::*;
+use crate::error::Result;
+use crate::tpm::{Abilities, Curve, HashAlg, KeyKind, PublicKey, Scheme};
+
+pub(super) fn plain(ckm: CK_MECHANISM_TYPE) -> MechanismChoice {
+    MechanismChoice { ckm, parameter: Parameter::None }
+}
+
+fn pss(ckm: CK_MECHANISM_TYPE, salt_len: CK_ULONG) -> MechanismChoice {
+    let hash = MECHANISMS.iter().find(|row| row.ckm == ckm).unwrap().hash;
+    let hash = MECHANISMS.iter().find(|row| row.digest == hash.or(Some(Hash::Sha256))).unwrap().ckm;
+    let parameter = Parameter::Pss { hash, mgf: CKG_MGF1_SHA256, salt_len };
+    MechanismChoice { ckm, parameter }
+}
+
+pub(super) fn oaep(hash: CK_MECHANISM_TYPE, mgf: CK_ULONG, label: &[u8]) -> MechanismChoice {
+    let parameter = Parameter::Oaep { hash, mgf, label: label.to_vec() };
+    MechanismChoice { ckm: CKM_RSA_PKCS_OAEP, parameter }
+}
+
+/// A good parameter for `row`.
+pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
+    match row.parameter {
+        ParameterShape::None => plain(row.ckm),
+        ParameterShape::Pss => pss(row.ckm, 20),
+        ParameterShape::Oaep => oaep(CKM_SHA256, CKG_MGF1_SHA256, b"label"),
+    }
+}
+
+/// The keys that `row` works with.
+pub(super) fn keys(row: &Mechanism) -> Vec<SoftKey> {
+    match row.key_type {
+        Some(CKK_RSA) => vec![rsa_key()],
+        Some(CKK_EC) => ec_keys().into(),
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn signing_rows() -> impl Iterator<Item = &'static Mechanism> {
+    MECHANISMS.iter().filter(|row| row.sign.is_some())
+}
+
+pub(super) fn signing(choice: &MechanismChoice, key: &SoftKey) -> Result<Signing> {
+    Signing::new(choice, &everything(), &key.public(), None, true)
+}
+
+pub(super) fn verifying(choice: &MechanismChoice, key: &SoftKey) -> Result<Verifying> {
+    Verifying::new(choice, &everything(), &key.public())
+}
+
+pub(super) fn encrypting(choice: &MechanismChoice, key: &SoftKey) -> Result<Encrypting> {
+    Encrypting::new(choice, &everything(), &key.public())
+}
+
+pub(super) fn decrypting(choice: &MechanismChoice, key: &SoftKey) -> Result<Decrypting> {
+    Decrypting::new(choice, &everything(), &key.public(), None)
+}
+
+#[track_caller]
+fn refused<T>(result: Result<T>, rv: CK_RV) {
+    match result {
+        Ok(_) => panic!("not refused"),
+        Err(error) => assert_eq!(error.ck_rv(), rv, "{error}"),
+    }
+}
+
+#[test]
+fn the_table_says_each_mechanism_once_and_lists_none_that_does_nothing() {
+    let mut seen = BTreeSet::new();
+    for row in MECHANISMS {
+        assert!(seen.insert(row.ckm), "{} twice", row.name);
+        assert!(row.abilities().iter().any(|ability| ability.offered), "{}", row.name);
+        assert_eq!(row.key_type.is_some(), row.runs_in == RunsIn::Tpm, "{}", row.name);
+        if let Some(Scheme::Ecdsa(hash) | Scheme::RsaSsa(hash)) = row.bound_scheme {
+            assert_eq!(row.hash.and_then(Hash::tpm), Some(hash), "{}", row.name);
+        }
+        assert_eq!(parameter_shape(row.ckm), Some(row.parameter));
+    }
+    assert_eq!(parameter_shape(CKM_VENDOR_DEFINED), None);
+}
+
+#[test]
+fn info_is_narrowed_to_what_the_tpm_has() {
+    let mut tpm = everything();
+    tpm.rsa_bits = [2048, 8192].into();
+    tpm.curves = [Curve::P384.curve_id(), 0x10].into();
+    let info = |ckm| {
+        let info = find(ckm, &tpm).unwrap().info(&tpm);
+        (info.ulMinKeySize, info.ulMaxKeySize, info.flags)
+    };
+    assert_eq!(info(CKM_SHA256), (0, 0, CKF_DIGEST));
+    assert_eq!(
+        info(CKM_RSA_PKCS),
+        (2048, 2048, CKF_HW | CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT)
+    );
+    assert_eq!(info(CKM_RSA_PKCS_KEY_PAIR_GEN), (2048, 2048, CKF_HW | CKF_GENERATE_KEY_PAIR));
+    let curves = CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS;
+    assert_eq!(info(CKM_ECDSA), (384, 384, CKF_HW | CKF_SIGN | CKF_VERIFY | curves));
+    assert_eq!(info(CKM_EC_KEY_PAIR_GEN), (384, 384, CKF_HW | CKF_GENERATE_KEY_PAIR | curves));
+}
+
+#[test]
+fn a_tpm_that_lacks_something_offers_less() {
+    let missing = |change: fn(&mut Abilities), ckm| {
+        let mut tpm = everything();
+        assert!(find(ckm, &tpm).is_ok());
+        change(&mut tpm);
+        refused(find(ckm, &tpm), CKR_MECHANISM_INVALID);
+        assert!(offered(&tpm).all(|row| row.ckm != ckm));
+    };
+    missing(|tpm| tpm.rsa_bits.clear(), CKM_RSA_PKCS);
+    missing(|tpm| assert!(tpm.algorithms.remove(&0x0001)), CKM_RSA_PKCS_OAEP);
+    missing(|tpm| assert!(tpm.algorithms.remove(&0x0018)), CKM_ECDSA);
+    missing(|tpm| assert!(tpm.commands.remove(&0x15D)), CKM_ECDSA_SHA256);
+    missing(|tpm| assert!(tpm.commands.remove(&0x159)), CKM_RSA_PKCS_PSS);
+    missing(|tpm| tpm.curves.clear(), CKM_EC_KEY_PAIR_GEN);
+
+    refused(find(CKM_VENDOR_DEFINED, &everything()), CKR_MECHANISM_INVALID);
+    assert_eq!(offered(&everything()).count(), MECHANISMS.len());
+    assert!(offered(&Abilities::default()).all(|row| row.digest.is_some()));
+    assert_eq!(offered(&Abilities::default()).count(), Hash::ALL.len());
+}
+
+#[test]
+fn what_a_mechanism_signs_it_verifies_and_nothing_else() {
+    for row in signing_rows() {
+        for key in keys(row) {
+            let choice = choice(row);
+            // A digest of SHA-256 is good data for every one of them.
+            let data = [0x5a; 32];
+            let mut signing = signing(&choice, &key).unwrap();
+            let signature = signing.sign(&data, &mut SoftTpm::new(&key)).unwrap();
+            assert_eq!(signature.len(), signing.signature_len(), "{}", row.name);
+
+            let verify = |data: &[u8], signature: &[u8]| {
+                verifying(&choice, &key).unwrap().verify(data, signature)
+            };
+            verify(&data, &signature).unwrap();
+            refused(verify(&[0xa5; 32], &signature), CKR_SIGNATURE_INVALID);
+            refused(verify(&data, &signature[1..]), CKR_SIGNATURE_LEN_RANGE);
+            refused(verify(&data, &[&signature[..], &[0]].concat()), CKR_SIGNATURE_LEN_RANGE);
+            refused(verify(&data, &[]), CKR_SIGNATURE_LEN_RANGE);
+            for bad in [vec![0; signature.len()], vec![0xff; signature.len()]] {
+                refused(verify(&data, &bad), CKR_SIGNATURE_INVALID);
+            }
+        }
+    }
+}
+
+#[test]
+fn single_part_mechanisms_refuse_parts() {
+    for row in MECHANISMS {
+        for key in keys(row).into_iter().take(1) {
+            let (choice, mut tpm) = (choice(row), SoftTpm::new(&key));
+            if row.sign.is_some() && row.hash.is_none() {
+                let mut signing = signing(&choice, &key).unwrap();
+                refused(signing.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(signing.finish(&mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
+                let mut verifying = verifying(&choice, &key).unwrap();
+                refused(verifying.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(verifying.finish(b"signature"), CKR_FUNCTION_NOT_SUPPORTED);
+            }
+            if row.encrypt.is_some() {
+                let mut encrypting = encrypting(&choice, &key).unwrap();
+                refused(encrypting.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                let mut decrypting = decrypting(&choice, &key).unwrap();
+                refused(decrypting.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+            }
+            assert_eq!((tpm.decrypted, tpm.signed.len()), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_mechanism_serves_only_the_functions_its_row_has() {
+    for row in MECHANISMS {
+        let key = match row.key_type {
+            Some(CKK_EC) => ec_keys()[0].public(),
+            _ => rsa_key().public(),
+        };
+        let (choice, tpm) = (choice(row), everything());
+        let no =
+            if row.key_type.is_some() { CKR_MECHANISM_INVALID } else { CKR_KEY_TYPE_INCONSISTENT };
+        if row.sign.is_none() {
+            refused(Signing::new(&choice, &tpm, &key, None, true), no);
+            refused(Verifying::new(&choice, &tpm, &key), no);
+        }
+        if row.encrypt.is_none() {
+            refused(Encrypting::new(&choice, &tpm, &key), no);
+            refused(Decrypting::new(&choice, &tpm, &key, None), no);
+        }
+        if row.digest.is_none() {
+            refused(Digesting::new(&choice), CKR_MECHANISM_INVALID);
+        }
+        if row.generate_key_pair.is_none() {
+            let refusal = check_key_pair(&choice, KeyKind::Ec(Curve::P256), &tpm);
+            refused(refusal, CKR_MECHANISM_INVALID);
+        }
+    }
+    refused(Digesting::new(&plain(CKM_VENDOR_DEFINED)), CKR_MECHANISM_INVALID);
+}
+
+#[test]
+fn keys_of_another_type_or_size_are_refused() {
+    let [p256, ..] = ec_keys();
+    refused(signing(&plain(CKM_RSA_PKCS), &p256), CKR_KEY_TYPE_INCONSISTENT);
+    refused(verifying(&plain(CKM_ECDSA), &rsa_key()), CKR_KEY_TYPE_INCONSISTENT);
+    for modulus in [vec![0xff; 64], vec![0xff; 513]] {
+        let key = PublicKey::Rsa { modulus, exponent: vec![3] };
+        let refusal = Verifying::new(&plain(CKM_RSA_PKCS), &everything(), &key);
+        refused(refusal, CKR_KEY_SIZE_RANGE);
+    }
+}
+
+#[test]
+fn wrong_parameters_are_refused() {
+    let good = |ckm| choice(MECHANISMS.iter().find(|row| row.ckm == ckm).unwrap()).parameter;
+    let pss = |hash, mgf, salt_len| Parameter::Pss { hash, mgf, salt_len };
+    for (ckm, parameter) in [
+        (CKM_SHA256_RSA_PKCS, good(CKM_RSA_PKCS_PSS)),
+        (CKM_SHA256_RSA_PKCS, Parameter::Bytes(vec![])),
+        (CKM_RSA_PKCS_PSS, Parameter::None),
+        (CKM_RSA_PKCS_PSS, Parameter::Bytes(vec![0; 24])),
+        (CKM_RSA_PKCS_PSS, good(CKM_RSA_PKCS_OAEP)),
+        (CKM_RSA_PKCS_PSS, pss(CKM_RSA_PKCS, CKG_MGF1_SHA256, 32)),
+        (CKM_RSA_PKCS_PSS, pss(CKM_SHA256, 0, 32)),
+        (CKM_RSA_PKCS_PSS, pss(CKM_SHA256, CKG_MGF1_SHA256, 128 - 32 - 1)),
+        (CKM_RSA_PKCS_PSS, pss(CKM_SHA256, CKG_MGF1_SHA256, CK_ULONG::MAX)),
+        (CKM_SHA256_RSA_PKCS_PSS, pss(CKM_SHA384, CKG_MGF1_SHA256, 32)),
+    ] {
+        let choice = MechanismChoice { ckm, parameter };
+        refused(signing(&choice, &rsa_key()), CKR_MECHANISM_PARAM_INVALID);
+        refused(verifying(&choice, &rsa_key()), CKR_MECHANISM_PARAM_INVALID);
+    }
+    for parameter in [
+        Parameter::None,
+        good(CKM_RSA_PKCS_PSS),
+        Parameter::Oaep { hash: CKM_ECDSA, mgf: CKG_MGF1_SHA1, label: vec![] },
+        Parameter::Oaep { hash: CKM_SHA_1, mgf: 77, label: vec![] },
+    ] {
+        let choice = MechanismChoice { ckm: CKM_RSA_PKCS_OAEP, parameter };
+        refused(encrypting(&choice, &rsa_key()), CKR_MECHANISM_PARAM_INVALID);
+        refused(decrypting(&choice, &rsa_key()), CKR_MECHANISM_PARAM_INVALID);
+    }
+    let choice = MechanismChoice { ckm: CKM_SHA256, parameter: good(CKM_RSA_PKCS_PSS) };
+    refused(Digesting::new(&choice), CKR_MECHANISM_PARAM_INVALID);
+}
+
+#[test]
+fn the_pss_salt_has_exactly_the_length_the_caller_chose() {
+    // A modulus of one bit more than whole bytes: the encoded message is a byte shorter than it.
+    for key in [rsa_key(), odd_rsa_key()] {
+        for salt_len in [0, 1, 20, 32, 64, 128 - 32 - 2] {
+            let mut signing = signing(&pss(CKM_SHA256_RSA_PKCS_PSS, salt_len), &key).unwrap();
+            let signature = signing.sign(b"data", &mut SoftTpm::new(&key)).unwrap();
+            let again = signing.sign(b"data", &mut SoftTpm::new(&key)).unwrap();
+            assert_eq!(salt_len == 0, signature == again, "a fresh salt for every signature");
+            for other in [salt_len.saturating_sub(1), salt_len, 94.min(salt_len + 1)] {
+                let verified = verifying(&pss(CKM_SHA256_RSA_PKCS_PSS, other), &key)
+                    .unwrap()
+                    .verify(b"data", &signature);
+                assert_eq!(verified.is_ok(), other == salt_len, "{salt_len} taken for {other}");
+            }
+        }
+    }
+    refused(
+        signing(&pss(CKM_RSA_PKCS_PSS, 20), &rsa_key())
+            .unwrap()
+            .sign(&[0; 20], &mut SoftTpm::new(&rsa_key())),
+        CKR_DATA_LEN_RANGE,
+    );
+}
+
+#[test]
+fn data_too_long_or_too_large_is_refused_before_the_tpm_is_asked() {
+    let key = rsa_key();
+    let mut tpm = SoftTpm::new(&key);
+    let mut sign = |ckm, data: &[u8]| signing(&plain(ckm), &key).unwrap().sign(data, &mut tpm);
+    refused(sign(CKM_RSA_PKCS, &[0; 128 - 10]), CKR_DATA_LEN_RANGE);
+    refused(sign(CKM_RSA_X_509, &[0; 129]), CKR_DATA_LEN_RANGE);
+    refused(sign(CKM_RSA_X_509, &[0xff; 128]), CKR_DATA_INVALID);
+    let decrypt = |choice: &MechanismChoice, data: &[u8], tpm: &mut SoftTpm<'_>| {
+        decrypting(choice, &key).unwrap().decrypt(data, tpm)
+    };
+    let oaep = oaep(CKM_SHA_1, CKG_MGF1_SHA1, b"");
+    for choice in [plain(CKM_RSA_PKCS), plain(CKM_RSA_X_509), oaep.clone()] {
+        for len in [0, 127, 129] {
+            refused(decrypt(&choice, &vec![0; len], &mut tpm), CKR_ENCRYPTED_DATA_LEN_RANGE);
+        }
+        refused(decrypt(&choice, &[0xff; 128], &mut tpm), CKR_ENCRYPTED_DATA_INVALID);
+    }
+    assert_eq!(tpm.decrypted, 0);
+
+    let encrypt =
+        |choice: &MechanismChoice, data: &[u8]| encrypting(choice, &key).unwrap().encrypt(data);
+    refused(encrypt(&plain(CKM_RSA_PKCS), &[0; 118]), CKR_DATA_LEN_RANGE);
+    refused(encrypt(&oaep, &[0; 128 - 41]), CKR_DATA_LEN_RANGE);
+    refused(encrypt(&plain(CKM_RSA_X_509), &[0; 129]), CKR_DATA_LEN_RANGE);
+    refused(encrypt(&plain(CKM_RSA_X_509), &[0xff; 128]), CKR_DATA_INVALID);
+
+    let [p256, _, p521] = ec_keys();
+    let raw = |key: &SoftKey, data: &[u8]| {
+        signing(&plain(CKM_ECDSA), key).unwrap().sign(data, &mut SoftTpm::new(key))
+    };
+    refused(raw(&p256, &[]), CKR_DATA_LEN_RANGE);
+    // Longer than every hash a TPM has, and the order does not cut it.
+    refused(raw(&p521, &[1; 65]), CKR_DATA_LEN_RANGE);
+    raw(&p256, &[1; 1000]).unwrap();
+}
+
+#[test]
+fn oaep_wants_a_key_that_is_long_enough_for_its_hash() {
+    refused(encrypting(&oaep(CKM_SHA512, CKG_MGF1_SHA1, b""), &rsa_key()), CKR_KEY_SIZE_RANGE);
+    refused(decrypting(&oaep(CKM_SHA512, CKG_MGF1_SHA1, b""), &rsa_key()), CKR_KEY_SIZE_RANGE);
+}
+
+#[test]
+fn oaep_takes_only_its_own_label_and_hash_and_mask() {
+    let key = rsa_key();
+    let chosen = oaep(CKM_SHA256, CKG_MGF1_SHA1, b"label");
+    let ciphertext = encrypting(&chosen, &key).unwrap().encrypt(b"secret").unwrap();
+    for (other, rv) in [
+        (oaep(CKM_SHA256, CKG_MGF1_SHA1, b"other"), CKR_ENCRYPTED_DATA_INVALID),
+        (oaep(CKM_SHA3_256, CKG_MGF1_SHA1, b"label"), CKR_ENCRYPTED_DATA_INVALID),
+        (oaep(CKM_SHA256, CKG_MGF1_SHA256, b"label"), CKR_ENCRYPTED_DATA_INVALID),
+    ] {
+        let decrypting = decrypting(&other, &key).unwrap();
+        refused(decrypting.decrypt(&ciphertext, &mut SoftTpm::new(&key)), rv);
+    }
+    let decrypting = decrypting(&chosen, &key).unwrap();
+    let message = decrypting.decrypt(&ciphertext, &mut SoftTpm::new(&key)).unwrap();
+    assert_eq!(message.as_slice(), b"secret");
+}
+
+#[test]
+fn a_wrong_signature_of_the_tpm_is_never_given_out() {
+    for row in signing_rows() {
+        for key in keys(row) {
+            let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
+            let mut signing = signing(&choice(row), &key).unwrap();
+            refused(signing.sign(&[1; 32], &mut tpm), CKR_DEVICE_ERROR);
+        }
+    }
+    let [key, ..] = ec_keys();
+    let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
+    let unchecked = Signing::new(&plain(CKM_ECDSA), &everything(), &key.public(), None, false);
+    assert_eq!(unchecked.unwrap().sign(&[1; 32], &mut tpm).unwrap().len(), 64);
+    let key = rsa_key();
+    let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
+    let unchecked = Signing::new(&plain(CKM_RSA_PKCS), &everything(), &key.public(), None, false);
+    refused(unchecked.unwrap().sign(&[1; 32], &mut tpm), CKR_DEVICE_ERROR);
+}
+
+#[test]
+fn a_key_bound_to_a_scheme_signs_by_it_and_by_nothing_else() {
+    for row in signing_rows() {
+        let Some(scheme) = row.bound_scheme else { continue };
+        for key in keys(row) {
+            let public = key.public();
+            let bound = |ckm: &MechanismChoice| {
+                Signing::new(ckm, &everything(), &public, Some(scheme), true)
+            };
+            let mut tpm = SoftTpm::new(&key);
+            let signature = bound(&choice(row)).unwrap().sign(b"data", &mut tpm).unwrap();
+            verifying(&choice(row), &key).unwrap().verify(b"data", &signature).unwrap();
+            let digest = row.hash.unwrap().digest(b"data");
+            assert_eq!((tpm.decrypted, tpm.signed), (0, vec![(digest, scheme)]));
+            for other in signing_rows().filter(|other| other.key_type == row.key_type) {
+                if other.ckm != row.ckm {
+                    refused(bound(&choice(other)), CKR_MECHANISM_INVALID);
+                }
+            }
+        }
+    }
+    let scheme = Some(Scheme::RsaSsa(HashAlg::Sha256));
+    let key = rsa_key().public();
+    let refusal = Decrypting::new(&plain(CKM_RSA_PKCS), &everything(), &key, scheme);
+    refused(refusal, CKR_MECHANISM_INVALID);
+}
+
+#[test]
+fn only_mechanisms_of_one_scheme_bind_a_key() {
+    let scheme = |allowed: &[CK_MECHANISM_TYPE]| restricted_scheme(allowed, &everything());
+    let ecdsa = Some(Scheme::Ecdsa(HashAlg::Sha256));
+    assert_eq!(scheme(&[CKM_ECDSA_SHA256]), ecdsa);
+    assert_eq!(scheme(&[CKM_ECDSA_SHA256, CKM_ECDSA_SHA256]), ecdsa);
+    assert_eq!(scheme(&[CKM_SHA384_RSA_PKCS]), Some(Scheme::RsaSsa(HashAlg::Sha384)));
+    for free in [
+        &[][..],
+        &[CKM_ECDSA],
+        &[CKM_RSA_PKCS],
+        &[CKM_SHA256_RSA_PKCS_PSS],
+        &[CKM_SHA3_256_RSA_PKCS],
+        &[CKM_ECDSA_SHA256, CKM_ECDSA_SHA384],
+        &[CKM_ECDSA_SHA256, CKM_ECDSA],
+        &[CKM_SHA256_RSA_PKCS, CKM_VENDOR_DEFINED],
+        &[CKM_SHA256_RSA_PKCS, CKM_ECDSA_SHA256],
+    ] {
+        assert_eq!(scheme(free), None, "{free:?}");
+    }
+    let mut tpm = everything();
+    tpm.algorithms.remove(&HashAlg::Sha384.alg_id());
+    assert_eq!(restricted_scheme(&[CKM_ECDSA_SHA384], &tpm), None);
+}
+
+#[test]
+fn a_key_too_long_for_the_hashes_of_the_tpm_is_refused_at_the_start() {
+    let [p256, p384, p521] = ec_keys();
+    let mut tpm = everything();
+    tpm.algorithms.remove(&HashAlg::Sha384.alg_id());
+    tpm.algorithms.remove(&HashAlg::Sha512.alg_id());
+    let begin = |ckm, key: &SoftKey| Signing::new(&plain(ckm), &tpm, &key.public(), None, true);
+    refused(begin(CKM_ECDSA_SHA384, &p384), CKR_KEY_SIZE_RANGE);
+    refused(begin(CKM_ECDSA_SHA512, &p521), CKR_KEY_SIZE_RANGE);
+    for (ckm, key) in [(CKM_ECDSA_SHA512, &p256), (CKM_ECDSA_SHA256, &p521)] {
+        let signature = begin(ckm, key).unwrap().sign(b"data", &mut SoftTpm::new(key)).unwrap();
+        verifying(&plain(ckm), key).unwrap().verify(b"data", &signature).unwrap();
+    }
+}
+
+#[test]
+fn a_key_of_a_kind_that_the_tpm_lacks_is_refused() {
+    let mut tpm = everything();
+    tpm.curves.remove(&Curve::P521.curve_id());
+    let rsa = |bits| check_key_pair(&plain(CKM_RSA_PKCS_KEY_PAIR_GEN), KeyKind::Rsa { bits }, &tpm);
+    let ec = |curve| check_key_pair(&plain(CKM_EC_KEY_PAIR_GEN), KeyKind::Ec(curve), &tpm);
+    rsa(3072).unwrap();
+    ec(Curve::P384).unwrap();
+    for bits in [0, 2047, 4096] {
+        refused(rsa(bits), CKR_KEY_SIZE_RANGE);
+    }
+    refused(ec(Curve::P521), CKR_CURVE_NOT_SUPPORTED);
+    let with_parameter = pss(CKM_RSA_PKCS_PSS, 0).parameter;
+    let choice = MechanismChoice { ckm: CKM_EC_KEY_PAIR_GEN, parameter: with_parameter };
+    let kind = KeyKind::Ec(Curve::P256);
+    refused(check_key_pair(&choice, kind, &tpm), CKR_MECHANISM_PARAM_INVALID);
+}
+
+#[test]
+fn numbers_that_are_no_public_key_are_refused() {
+    let rsa = |modulus: &[u8], exponent: &[u8]| PublicKey::Rsa {
+        modulus: modulus.to_vec(),
+        exponent: exponent.to_vec(),
+    };
+    let n = [0xff; 128];
+    let PublicKey::Ec { curve, x, y } = ec_keys()[0].public() else { unreachable!() };
+    let off_curve = PublicKey::Ec { curve, x: y.clone(), y: x.clone() };
+    let infinity = PublicKey::Ec { curve, x: vec![0; 32], y: vec![0; 32] };
+    let short = PublicKey::Ec { curve, x: x[1..].to_vec(), y };
+    for bad in [
+        rsa(&[], &[3]),
+        rsa(&n, &[]),
+        rsa(&n, &[1]),
+        rsa(&n, &[4]),
+        rsa(&n, &[0xff; 9]),
+        rsa(&[0xfe; 128], &[3]),
+        rsa(&[3], &[3]),
+        off_curve,
+        infinity,
+        short,
+    ] {
+        refused(check_public_key(&bad), CKR_ATTRIBUTE_VALUE_INVALID);
+    }
+    check_public_key(&rsa(&n, &[3])).unwrap();
+    check_public_key(&rsa(&n, &[0xff; 8])).unwrap();
+}
