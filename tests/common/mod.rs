@@ -4,5 +4,6 @@
 
 pub mod fixture;
 pub mod p11;
+pub mod peer;
 pub mod swtpm;
 pub mod tpm_proxy;
