@@ -166,7 +166,10 @@ pub fn with_session<T>(
         call.note(&error);
         match error.ck_rv() {
             CKR_TOKEN_NOT_PRESENT => error.told_as(CKR_DEVICE_REMOVED),
-            CKR_TOKEN_NOT_RECOGNIZED => error.told_as(CKR_DEVICE_ERROR),
+            CKR_TOKEN_NOT_RECOGNIZED => {
+                provider.recheck(cell.hierarchy);
+                error.told_as(CKR_DEVICE_ERROR)
+            }
             _ => error,
         }
     })

@@ -68,6 +68,7 @@ fn c127_a_disabled_hierarchy_is_an_empty_slot_and_its_token_comes_back() {
         assert_eq!(t.p.token_info(ENDORSEMENT).err(), Some(CKR_TOKEN_NOT_PRESENT));
         let flags = CKF_SERIAL_SESSION;
         assert_eq!(t.p.open(ENDORSEMENT, flags), Err(CKR_TOKEN_NOT_PRESENT));
+        t.p.close_all(ENDORSEMENT).unwrap();
         let refused = t.p.init_token(ENDORSEMENT, SO_PIN, "another");
         assert_eq!(refused, Err(CKR_TOKEN_NOT_PRESENT));
         switch(&t.rig.tpm, RH_ENDORSEMENT, true);
@@ -164,7 +165,10 @@ fn c129_the_null_slots_token_ends_with_the_tpms_reset() {
     assert!(sign(&t.p, session, private).is_err(), "in the running process");
     assert_eq!(t.p.slots(true).unwrap(), [OWNER]);
     assert_eq!(t.p.token_info(NULL).err(), Some(CKR_TOKEN_NOT_PRESENT));
-    assert!(other.run("slots") == Ok(vec![OWNER]), "in the other running process");
+    assert!(t.p.find(session, &[]).is_empty());
+    assert_eq!(t.p.open(NULL, CKF_SERIAL_SESSION), Err(CKR_TOKEN_NOT_PRESENT));
+    assert_eq!(other.run(&format!("find {theirs}")), Ok(vec![]));
+    assert_eq!(other.run("slots"), Ok(vec![OWNER]), "in the other running process");
     other.end();
     let mut fresh = Peer::start(name);
     fresh.run("init").unwrap();
@@ -209,7 +213,13 @@ fn c129_a_shown_null_slot_reads_as_uninitialised_after_the_reset() {
 
 /// What holds of a token that this TPM did not make, or makes no more.
 fn is_foreign(p: &P11, rig: &Rig, before: &[String]) {
-    // That it is foreign shows when somebody asks for the token; then the owner slot says so.
+    // That it is foreign shows when somebody uses the token; from then on the slots say so.
+    for slot in [OWNER, ENDORSEMENT] {
+        let session = p.ro(slot);
+        assert_eq!(p.find_init(session, &[]), Err(CKR_DEVICE_ERROR));
+        assert_eq!(p.login(session, CKU_USER, PIN), Err(CKR_DEVICE_ERROR));
+        p.close(session).unwrap();
+    }
     assert_eq!(p.slots(false).unwrap(), ALL);
     assert_eq!(p.slots(true).unwrap(), [OWNER], "slots 1 to 3 show none");
     assert_eq!(p.token_info(OWNER).err(), Some(CKR_TOKEN_NOT_RECOGNIZED));
@@ -272,13 +282,14 @@ fn c130_a_cleared_tpm_does_not_recognise_its_tokens_and_loses_nothing() {
     let before = rows(&t.rig);
     t.rig.tpm.clear();
     t.p.initialize().unwrap();
+    assert_eq!(t.p.init_token(OWNER, SO_PIN, "x"), Err(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(t.p.slots(true).unwrap(), [OWNER]);
     assert_eq!(t.p.token_info(OWNER).err(), Some(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(t.p.open(OWNER, CKF_SERIAL_SESSION), Err(CKR_TOKEN_NOT_RECOGNIZED));
-    assert_eq!(t.p.init_token(OWNER, SO_PIN, "x"), Err(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(rows(&t.rig), before);
     // The other slot is free for a token of this TPM meanwhile.
     make_token(&t.p, ENDORSEMENT);
+    assert!(initialised(&t.p, ENDORSEMENT));
     let test = "c130_a_cleared_tpm_does_not_recognise_its_tokens_and_loses_nothing";
     t.p.finalize().unwrap();
     Peer::start_as(test, "remove", &[]).end();
@@ -298,11 +309,9 @@ fn c130_a_tpm_cleared_under_a_running_process_does_not_recognise_its_token() {
     t.rig.tpm.clear();
     assert!(sign(&t.p, session, private).is_err());
     assert!(sign(&t.p, session, private).is_err());
+    assert_eq!(t.p.find_init(session, &[]), Err(CKR_DEVICE_ERROR));
     t.p.close_all(OWNER).unwrap();
-    let opened = t.p.open(OWNER, CKF_SERIAL_SESSION | CKF_RW_SESSION);
-    let login = opened.and_then(|session| t.p.login(session, CKU_USER, PIN));
-    assert_eq!(login, Err(CKR_TOKEN_NOT_RECOGNIZED));
-    let _ = t.p.close_all(OWNER);
+    assert_eq!(t.p.open(OWNER, CKF_SERIAL_SESSION), Err(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(t.p.init_token(OWNER, SO_PIN, "x"), Err(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(t.p.token_info(OWNER).err(), Some(CKR_TOKEN_NOT_RECOGNIZED));
     assert_eq!(rows(&t.rig), before);

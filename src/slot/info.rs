@@ -112,7 +112,7 @@ impl Provider {
     }
 
     /// The TPM's state, or `None` where no TPM answers: the slots are then empty.
-    fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Status> {
         let status = self.engine.turn().and_then(|mut turn| turn.status());
         let status = status.inspect_err(|error| log::warn!("no TPM: {error}")).ok();
         *self.last_status.lock() = status;

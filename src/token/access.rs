@@ -15,7 +15,7 @@ use crate::store::{Role, TokenRow};
 use crate::token::attached::Attached;
 use crate::token::login::prove_officer;
 use crate::token::{init, secrets};
-use crate::tpm::{Hierarchy, Tpm};
+use crate::tpm::{Hierarchy, Status, Tpm};
 
 impl Provider {
     /// The row of a slot's token as the store has it now. In the null slot a token of an earlier
@@ -32,6 +32,11 @@ impl Provider {
     /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
         let stamp = self.store.lock().token_stamp(slot_number(hierarchy)?)?;
+        // A reset ends the null hierarchy's token without a trace in the store.
+        if hierarchy == Hierarchy::Null && stamp.is_some() && self.token_row(hierarchy)?.is_none() {
+            *self.slot(hierarchy).lock() = SlotState::Unknown;
+            return Ok(None);
+        }
         let mut state = self.slot(hierarchy).lock();
         let known = match (&*state, stamp) {
             (_, None) => {
@@ -78,6 +83,20 @@ impl Provider {
             CKR_TOKEN_NOT_RECOGNIZED,
             "another TPM made this token, or this one was cleared since",
         ))
+    }
+
+    /// Looks again whether the slot's token is this TPM's, after the TPM refused something of it:
+    /// it may have been cleared under a running process.
+    pub(crate) fn recheck(&self, hierarchy: Hierarchy) {
+        {
+            let mut state = self.slot(hierarchy).lock();
+            if matches!(*state, SlotState::Attached(_)) {
+                *state = SlotState::Unknown;
+            }
+        }
+        if let Err(error) = self.token(hierarchy) {
+            log::debug!("the {} slot, looked at again: {error}", hierarchy.name());
+        }
     }
 
     /// Whether this process has found the slot's token not to be this TPM's.
@@ -131,7 +150,12 @@ impl Provider {
         let before = self.token_row(hierarchy)?;
         if let Some(row) = &before {
             // A wrong PIN of any length is a try; only a right one may be too short to set.
-            prove_officer(&mut self.engine.turn()?, hierarchy, row, pin)?;
+            let proved = prove_officer(&mut self.engine.turn()?, hierarchy, row, pin);
+            proved.inspect_err(|error| {
+                if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED {
+                    self.recheck(hierarchy);
+                }
+            })?;
         }
         let (row, public_secret) = {
             let mut turn = self.engine.turn()?;
@@ -160,8 +184,9 @@ impl Provider {
         Err(Error::new(CKR_TOKEN_WRITE_PROTECTED, "the store cannot be written by this user"))
     }
 
-    /// Whether a session may be opened on the slot; asks the TPM nothing, but it must be there. (In
-    /// the null slot it asks whether the TPM was reset since.)
+    /// Whether a session may be opened on the slot. The TPM must be there; it is asked nothing but
+    /// whether a hierarchy that was disabled still is, and for a token in the null slot which boot
+    /// this is.
     ///
     /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn check_present(&self, hierarchy: Hierarchy) -> Result<()> {
@@ -169,7 +194,9 @@ impl Provider {
         if self.engine.turn().is_err() {
             return absent("no TPM answers");
         }
-        if self.last_status.lock().is_some_and(|status| !status.enabled(hierarchy)) {
+        let disabled = |status: Option<Status>| status.is_some_and(|s| !s.enabled(hierarchy));
+        let last = *self.last_status.lock();
+        if disabled(last) && disabled(self.status()) {
             return absent("the hierarchy is disabled");
         }
         let unrecognized = self.is_unrecognized(hierarchy);
