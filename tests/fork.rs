@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::fixture::*;
 use common::p11::*;
+use common::swtpm::response_code;
+use common::tpm_proxy::{Action, Proxy};
 use cryptoki_sys::*;
 
 const GONE: CK_RV = CKR_CRYPTOKI_NOT_INITIALIZED;
@@ -19,6 +21,11 @@ fn forks() -> usize {
 
 /// What the child does; the number of the check that failed, or 0.
 fn child(p: &P11, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> i32 {
+    child_beside(p, session, key, false)
+}
+
+/// The same; with `threads`, other threads of the parent may have been in the store.
+fn child_beside(p: &P11, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE, threads: bool) -> i32 {
     let checks: [&dyn Fn() -> bool; 5] = [
         &|| p.session_info(session).err() == Some(GONE),
         &|| p.slots(true).err() == Some(GONE),
@@ -45,6 +52,8 @@ fn child(p: &P11, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> i32 {
     };
     match works() {
         Ok(()) => 0,
+        // Forked in the middle of another thread's call of the store.
+        Err(CKR_DEVICE_REMOVED) if threads => 0,
         Err(rv) => {
             eprintln!("in the child: 0x{rv:x}");
             99
@@ -112,6 +121,38 @@ fn c012_forked_with_operations_active_which_the_parent_finishes() {
     t.p.sign(session, Mech::plain(CKM_ECDSA), volatile, &[2; 32]).unwrap();
 }
 
+/// The store's own locks are the process's: a child forked while another thread is in the store
+/// has no token for as long as it lives, and says so. One forked while the TPM works has its own.
+#[test]
+fn c012_forked_while_another_thread_waits_for_the_tpm_inside_c_sign() {
+    let rig = Rig::new();
+    let proxy = Proxy::before(&rig.tpm);
+    rig.set("HIERARKEY_TCTI", &proxy.tcti());
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", true);
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut once = true;
+    proxy.set_hook(move |command| {
+        const SIGN: u32 = 0x15D;
+        if response_code(command) == SIGN && std::mem::take(&mut once) {
+            entered.send(()).unwrap();
+            released.recv().unwrap();
+        }
+        Action::Pass
+    });
+    std::thread::scope(|scope| {
+        let signing = scope.spawn(|| t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[2; 32]));
+        inside.recv().unwrap();
+        let pid = fork(|| child(&t.p, session, private));
+        release.send(()).unwrap();
+        signing.join().unwrap().unwrap();
+        wait(pid);
+    });
+    t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[3; 32]).unwrap();
+}
+
 #[test]
 fn c012_forked_many_times_while_other_threads_sign() {
     let t = Token::new();
@@ -139,7 +180,7 @@ fn c012_forked_many_times_while_other_threads_sign() {
         // A thread that panics or a child that fails must not leave the other threads running.
         let all = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for _ in 0..forks() {
-                wait(fork(|| child(&t.p, session, private)));
+                wait(fork(|| child_beside(&t.p, session, private, true)));
             }
         }));
         stop.store(true, Ordering::Relaxed);
