@@ -541,3 +541,48 @@ fn killed_at_any_moment_no_acknowledged_object_is_lost_and_no_pair_is_half() {
         destroyed.len()
     );
 }
+
+/// Every attribute of every object, and what refused the others.
+fn everything(p: &P11, session: CK_SESSION_HANDLE) -> BTreeSet<String> {
+    let objects = p.find(session, &[]);
+    let of = |object: &CK_OBJECT_HANDLE| {
+        // Where the specification has attributes of certificates, data and keys.
+        let kinds = [0..0x14, 0x80..0x8b, 0x100..0x138, 0x160..0x185, 0x202..0x203];
+        let all: Vec<_> =
+            kinds.into_iter().flatten().map(|kind| p.get(session, *object, kind)).collect();
+        assert!(all.iter().filter(|value| value.is_ok()).count() > 7);
+        format!("{all:?}")
+    };
+    objects.iter().map(of).collect()
+}
+
+#[test]
+fn c117_every_attribute_reads_back_the_same_after_finalize_a_reset_and_in_another_directory() {
+    let t = furnished();
+    t.p.initialize().unwrap();
+    let session = t.user();
+    rsa_pair(&t.p, session, b"rsa", true);
+    let before = everything(&t.p, session);
+    assert_eq!(before.len(), 8);
+    t.p.finalize().unwrap();
+    t.p.initialize().unwrap();
+    assert_eq!(everything(&t.p, t.user()), before);
+
+    t.rig.tpm.restart();
+    assert_eq!(everything(&t.p, t.p.ro(t.slot)), before, "in the running process");
+    t.p.finalize().unwrap();
+    t.p.initialize().unwrap();
+    assert_eq!(everything(&t.p, t.user()), before);
+
+    // As an administrator restores a backup.
+    t.p.finalize().unwrap();
+    let restored = t.rig.path().join("restored");
+    std::fs::create_dir(&restored).unwrap();
+    mode(&restored, 0o700);
+    std::fs::copy(t.rig.database(), restored.join("hierarkey.sqlite3")).unwrap();
+    t.rig.set("HIERARKEY_STORE", restored.to_str().unwrap());
+    t.p.initialize().unwrap();
+    let session = t.user();
+    assert_eq!(everything(&t.p, session), before);
+    sign(&t.p, session, key_of(&t.p, session, b"1")[0]).unwrap();
+}
