@@ -259,14 +259,14 @@ impl Provider {
         Ok(())
     }
 
-    /// Destroys what died with the sessions. A call that is still running in one of them goes on
-    /// with what it holds, and finds the session closed when it is done.
+    /// Destroys what died with the sessions, once the calls still running in them are done: what
+    /// such a call makes dies as well.
     fn after_close(&self, hierarchy: Hierarchy, closed: Closed) {
-        let owners: Vec<_> = closed.cells.iter().map(|cell| cell.handle).collect();
-        self.drop_session_objects(hierarchy, |object| owners.contains(&object.owner));
-        for cell in closed.cells {
+        for cell in &closed.cells {
             *cell.state.lock() = Default::default();
         }
+        let owners: Vec<_> = closed.cells.iter().map(|cell| cell.handle).collect();
+        self.drop_session_objects(hierarchy, |object| owners.contains(&object.owner));
         if closed.logged_out {
             self.drop_private_objects(hierarchy);
         }

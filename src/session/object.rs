@@ -177,7 +177,8 @@ impl Call<'_> {
         }
         let mut ids = ids.into_iter();
         let slot = slot_of(self.cell.hierarchy);
-        drafts
+        let mut private_places = Vec::new();
+        let handles = drafts
             .into_iter()
             .map(|draft| {
                 let private = draft.attributes.is_private();
@@ -192,9 +193,33 @@ impl Call<'_> {
                         key: draft.key,
                     }))
                 };
+                if private {
+                    private_places.push(place);
+                }
                 self.provider.handles.lock().handle(slot, place, private)
             })
-            .collect()
+            .collect();
+        self.drop_if_logged_out(private_places);
+        handles
+    }
+
+    /// A logout while this call was running did not see what the call has just made. It counts as
+    /// made before the logout: private handles are invalid, private session objects are gone.
+    fn drop_if_logged_out(&self, private_places: Vec<ObjectKey>) {
+        let hierarchy = self.cell.hierarchy;
+        let epoch = self.provider.table.lock().login(hierarchy).epoch;
+        if private_places.is_empty() || epoch == self.login.epoch {
+            return;
+        }
+        let mut blobs = Vec::new();
+        for place in private_places {
+            if let ObjectKey::Session(id) = place {
+                let object = self.provider.session_objects.lock().remove(&id);
+                blobs.extend(object.and_then(|object| object.key).map(|key| key.blob));
+            }
+            self.provider.handles.lock().drop_object(slot_of(hierarchy), place);
+        }
+        self.provider.forget_keys(&blobs);
     }
 
     fn add_one(&mut self, draft: Draft) -> Result<CK_OBJECT_HANDLE> {
