@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::mem;
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use cryptoki_sys::{CK_RV, CKR_GENERAL_ERROR, CKR_OK};
@@ -15,7 +15,7 @@ use crate::error::Result;
 /// its own, the host's Rust code is not touched): they go to the log, never to the host's stderr.
 pub(super) fn call(name: &'static str, body: impl FnOnce() -> Result<()>) -> CK_RV {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| panic::set_hook(Box::new(log_panic)));
+    HOOK.call_once(crate::os::panic::install);
     guard(name, body)
 }
 
@@ -105,17 +105,6 @@ macro_rules! entry_points {
     };
 }
 pub(super) use entry_points;
-
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let payload = panic.payload();
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let text = text.unwrap_or("no text");
-    match panic.location() {
-        Some(place) => log::error!("panic at {}:{}: {text}", place.file(), place.line()),
-        None => log::error!("panic: {text}"),
-    }
-}
 
 #[cfg(test)]
 mod tests {
