@@ -5,5 +5,6 @@
 pub mod fixture;
 pub mod p11;
 pub mod peer;
+pub mod prototypes;
 pub mod swtpm;
 pub mod tpm_proxy;
