@@ -15,9 +15,13 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 mod module;
 #[path = "common/prototypes.rs"]
 mod prototypes;
+#[allow(dead_code, reason = "each test program uses a part")]
+#[path = "common/swtpm.rs"]
+mod swtpm;
 
-use module::{Module, in_own_process, rv};
+use module::{Module, in_own_process, in_own_process_with, rv};
 use prototypes::PROTOTYPES;
+use swtpm::Swtpm;
 
 /// Another module whose C_ functions can come before ours in a process's global scope.
 const OTHER_MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
@@ -271,12 +275,12 @@ fn c068_a_bad_session_wins_over_every_other_bad_argument() {
 
 #[test]
 fn null_and_any_number_in_every_function_do_no_harm_after_initialize() {
-    in_own_process("null_and_any_number_in_every_function_do_no_harm_after_initialize", || {
+    with_tpm("null_and_any_number_in_every_function_do_no_harm_after_initialize", || {
         let module = Module::load();
         assert_eq!(rv!(module, C_Initialize(NULL)), CKR_OK);
         for (name, _) in PROTOTYPES.iter().filter(|(name, _)| !LIFE_CYCLE.contains(name)) {
             for number in NUMBERS {
-                let session = open_session(&module).unwrap_or(0);
+                let session = open_session(&module);
                 let told = with_null(&module, name, session as usize, number);
                 assert_ne!(told, CKR_GENERAL_ERROR, "{name} with {number:#x}");
                 if ALWAYS.contains(name) {
@@ -347,12 +351,27 @@ fn c003_to_c006_the_arguments_of_initialize_are_read() {
     });
 }
 
-/// A session on the first slot, where there is a token.
-fn open_session(module: &Module) -> Option<CK_SESSION_HANDLE> {
+/// A session on the owner slot.
+fn open_session(module: &Module) -> CK_SESSION_HANDLE {
     let mut session = 0;
-    let flags = CKF_SERIAL_SESSION;
-    let told = rv!(module, C_OpenSession(0, flags, NULL, None, &raw mut session));
-    (told == CKR_OK).then_some(session)
+    let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+    assert_eq!(rv!(module, C_OpenSession(0, flags, NULL, None, &raw mut session)), CKR_OK);
+    session
+}
+
+/// Runs `body` as [`in_own_process`] does, with a TPM and an empty store.
+fn with_tpm(test: &str, body: impl FnOnce()) {
+    let mut kept = None;
+    let prepare = |command: &mut Command| {
+        let tpm = Swtpm::start();
+        let configuration = tpm.directory().join("empty.toml");
+        fs::write(&configuration, "").expect("a configuration");
+        command.env("HIERARKEY_CONF", configuration);
+        command.env("HIERARKEY_TCTI", tpm.tcti());
+        command.env("HIERARKEY_STORE", tpm.directory().join("store"));
+        kept = Some(tpm);
+    };
+    in_own_process_with(test, prepare, body);
 }
 
 /// Memory with a page behind it that nobody may touch, and guard bytes before it.
@@ -393,10 +412,10 @@ impl Guarded {
 
 #[test]
 fn outputs_stay_within_their_memory_at_any_alignment() {
-    in_own_process("outputs_stay_within_their_memory_at_any_alignment", || {
+    with_tpm("outputs_stay_within_their_memory_at_any_alignment", || {
         let module = Module::load();
         assert_eq!(rv!(module, C_Initialize(NULL)), CKR_OK);
-        let session = open_session(&module).unwrap_or(0);
+        let session = open_session(&module);
         for odd in [false, true] {
             macro_rules! one {
                 ($out:ident: $type:ty => $function:ident($($argument:expr),*)) => {{
@@ -471,7 +490,7 @@ fn threads() -> usize {
 
 #[test]
 fn c006_no_thread_is_made() {
-    in_own_process("c006_no_thread_is_made", || {
+    with_tpm("c006_no_thread_is_made", || {
         let before = threads();
         let module = Module::load();
         assert_eq!(rv!(module, C_Initialize(NULL)), CKR_OK);
@@ -480,13 +499,13 @@ fn c006_no_thread_is_made() {
         let session = open_session(&module);
         assert_eq!(threads(), before);
         assert_eq!(rv!(module, C_Finalize(NULL)), CKR_OK);
-        assert_eq!(threads(), before, "with session {session:?}");
+        assert_eq!(threads(), before, "with session {session}");
     });
 }
 
 #[test]
 fn the_module_is_gone_when_unloaded_and_new_when_loaded_again() {
-    in_own_process("the_module_is_gone_when_unloaded_and_new_when_loaded_again", || {
+    with_tpm("the_module_is_gone_when_unloaded_and_new_when_loaded_again", || {
         let own = Module::path().canonicalize().expect("the module's path");
         let own = own.to_str().expect("a path in UTF-8");
         let loaded = || fs::read_to_string("/proc/self/maps").expect("mappings").contains(own);
