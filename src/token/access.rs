@@ -58,7 +58,18 @@ impl Provider {
         let id = row.id;
         let attached = match known {
             Some(secret) => Attached::with_secret(hierarchy, row, secret),
-            None => Attached::by_public_object(&mut self.engine.turn()?, hierarchy, row),
+            None => {
+                let mut turn = self.engine.turn()?;
+                let once = Attached::by_public_object(&mut turn, hierarchy, row.clone());
+                match once {
+                    // What is remembered for good is not believed at one word: error answers are
+                    // not authenticated.
+                    Err(error) if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED => {
+                        Attached::by_public_object(&mut turn, hierarchy, row)
+                    }
+                    other => other,
+                }
+            }
         };
         match attached {
             Ok(token) => {

@@ -9,9 +9,13 @@ use crate::os::lock::Lock;
 use crate::tpm::exchange::{Authorization, Command, Failure, Response};
 use crate::tpm::link::{Leftovers, Link, Sharing, Taken};
 use crate::tpm::loaded::Loaded;
+use crate::tpm::rc::{Class, classify};
 use crate::tpm::wire::Writer;
 use crate::tpm::{Abilities, Auth, Firmware, Hierarchy, capability};
 use tss_esapi::constants::tss as tpm2;
+
+/// How often the flush of one handle is tried.
+const FLUSHES: usize = 2;
 
 /// Authorization values of the hierarchies, for TPMs that have them set.
 #[derive(Clone, Default)]
@@ -152,14 +156,31 @@ impl Turn<'_> {
         done
     }
 
-    /// Flushes a transient object or an auth session. One that is not there any more is as good.
+    /// Flushes a transient object or an auth session. One that is not there any more is as good; one
+    /// that cannot be flushed is left for the next turn, which then has to look.
     pub(super) fn flush(&mut self, handle: u32) {
-        let flushed = Command::new(tpm2::TPM2_CC_FlushContext)
-            .map_err(Failure::from)
-            .map(|command| command.parameters(Writer::new().u32(handle)))
-            .and_then(|command| self.send(command, Authorization::None));
-        if let Err(Failure::Transport(error) | Failure::Refused(error)) = flushed {
-            log::debug!("0x{handle:08x} was not flushed: {error}");
+        let outcome = (0..FLUSHES).find_map(|_| match self.flush_once(handle) {
+            Ok(_) => Some(Ok(())),
+            Err(Failure::Rc(_, rc)) if is_gone(rc) => Some(Ok(())),
+            Err(Failure::Transport(error) | Failure::Refused(error)) => Some(Err(error)),
+            Err(_) => None,
+        });
+        match outcome {
+            Some(Ok(())) => {}
+            Some(Err(error)) => log::debug!("0x{handle:08x} was not flushed: {error}"),
+            None => self.doubt("an object or auth session could not be flushed"),
+        }
+    }
+
+    fn flush_once(&mut self, handle: u32) -> std::result::Result<Response, Failure> {
+        let command = Command::new(tpm2::TPM2_CC_FlushContext)?;
+        self.send(command.parameters(Writer::new().u32(handle)), Authorization::None)
+    }
+
+    fn doubt(&mut self, why: &str) {
+        log::debug!("the next turn has to look what is loaded: {why}");
+        if let Some(link) = self.state.link.as_mut() {
+            link.doubt();
         }
     }
 
@@ -178,9 +199,11 @@ impl Turn<'_> {
             return;
         }
         for range in [tpm2::TPM2_TRANSIENT_FIRST, tpm2::TPM2_LOADED_SESSION_FIRST] {
-            match capability::handles(self, range) {
+            let handles =
+                capability::handles(self, range).or_else(|_| capability::handles(self, range));
+            match handles {
                 Ok(handles) => handles.into_iter().for_each(|handle| self.flush(handle)),
-                Err(error) => log::debug!("the TPM's handles are not known: {error}"),
+                Err(_) => self.doubt("the TPM did not tell its handles"),
             }
         }
     }
@@ -190,6 +213,12 @@ impl Turn<'_> {
             self.flush(handle);
         }
     }
+}
+
+/// Whether a handle's flush was refused because there is nothing under it.
+fn is_gone(rc: u32) -> bool {
+    // TPM_RC_HANDLE, with the number of the parameter; a warning about a reference is another's.
+    classify(rc) == Class::Gone && rc & 0x080 != 0
 }
 
 impl Drop for Turn<'_> {

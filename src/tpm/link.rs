@@ -69,6 +69,11 @@ pub trait Link: Send {
     /// Errors: as [`take`](Link::take).
     fn reconnect(&mut self) -> Result<()>;
 
+    /// Within a turn: something is loaded that nobody knows. [`give_back`](Link::give_back) says so,
+    /// and the next taker begins with [`Taken::Unknown`]; behind a resource manager the connection
+    /// ends, and what was loaded with it.
+    fn doubt(&mut self);
+
     /// Ends the turn and records what stays loaded. Never fails; problems are logged, and the next
     /// taker then begins with [`Taken::Unknown`].
     fn give_back(&mut self, leftovers: &Leftovers);

@@ -263,7 +263,12 @@ impl Tpm for Turn<'_> {
         self.attempt(Repeat::Never, |turn| {
             let command = Command::new(tpm2::TPM2_CC_DictionaryAttackLockReset)?
                 .handle(Handle::permanent(tpm2::TPM2_RH_LOCKOUT));
-            turn.send_as_hierarchy(command, auth.clone()).map(|_| ())
+            turn.send_as_hierarchy(command, auth.clone()).map(|_| ()).map_err(|failure| {
+                match failure {
+                    Failure::Rc(_, rc) if classify(rc) == Class::Locked => failure.tried(),
+                    other => other,
+                }
+            })
         })
     }
 }

@@ -23,6 +23,8 @@ pub enum Class {
     NotStarted,
     /// The HMAC or the authValue is wrong.
     WrongAuth,
+    /// The HMAC is wrong, and nothing was counted: the auth session is out of step.
+    OutOfStep,
     /// Dictionary-attack lockout.
     Locked,
     /// The blob is not of this parent, or was altered.
@@ -71,7 +73,9 @@ pub fn classify(rc: u32) -> Class {
     }
     if code & 0x080 != 0 {
         return match code & 0x0bf {
-            AUTH_FAIL | BAD_AUTH => Class::WrongAuth,
+            AUTH_FAIL => Class::WrongAuth,
+            // What is protected against dictionary attacks never fails so.
+            BAD_AUTH => Class::OutOfStep,
             INTEGRITY => Class::Integrity,
             HANDLE => Class::Gone,
             CURVE => Class::Curve,
@@ -101,7 +105,7 @@ pub fn error(command: &'static str, rc: u32, counted: bool) -> Error {
 fn ck_rv(class: Class, counted: bool) -> CK_RV {
     match class {
         Class::WrongAuth if counted => CKR_PIN_INCORRECT,
-        Class::Locked => CKR_PIN_LOCKED,
+        Class::Locked if counted => CKR_PIN_LOCKED,
         Class::Full => CKR_DEVICE_MEMORY,
         Class::Integrity => CKR_TOKEN_NOT_RECOGNIZED,
         _ => CKR_DEVICE_ERROR,
@@ -130,7 +134,7 @@ mod tests {
             (0xb0902, Class::Full),
             (0xc0903, Class::Full),
             (0x98e, Class::WrongAuth),
-            (0x9a2, Class::WrongAuth),
+            (0x9a2, Class::OutOfStep),
             (0x1df, Class::Integrity),
             (0x18b, Class::Gone),
             (0x910, Class::Gone),
@@ -148,7 +152,9 @@ mod tests {
     fn only_a_counted_object_makes_a_wrong_pin() {
         assert_eq!(error("TPM2_Unseal", 0x98e, true).ck_rv(), CKR_PIN_INCORRECT);
         assert_eq!(error("TPM2_Sign", 0x98e, false).ck_rv(), CKR_DEVICE_ERROR);
+        assert_eq!(error("TPM2_Unseal", 0x9a2, true).ck_rv(), CKR_DEVICE_ERROR);
         assert_eq!(error("TPM2_Unseal", 0x921, true).ck_rv(), CKR_PIN_LOCKED);
+        assert_eq!(error("TPM2_Sign", 0x921, false).ck_rv(), CKR_DEVICE_ERROR);
         assert_eq!(error("TPM2_Load", 0x1df, true).ck_rv(), CKR_TOKEN_NOT_RECOGNIZED);
         assert_eq!(creation_error("TPM2_Create", 0x2c4).ck_rv(), CKR_KEY_SIZE_RANGE);
         assert_eq!(error("TPM2_Sign", 0x922, false).tpm_rc(), Some(0x922));

@@ -49,19 +49,21 @@ impl Turn<'_> {
         match failure {
             Failure::Rc(_, code) | Failure::Tried(_, code) => match (classify(*code), failure) {
                 (Class::Gone, _) => {
-                    self.state.loaded.forget();
+                    // One is gone, or somebody says so: the others may well be there.
+                    self.begin_afresh();
                     first(&mut mended.gone)
                 }
                 (Class::Full, _) => self.make_room(mended),
                 (Class::NotStarted, _) => first(&mut mended.started) && self.start_up(),
-                (Class::WrongAuth, Failure::Rc(..)) => {
+                (Class::WrongAuth, Failure::Rc(..)) | (Class::OutOfStep, _) => {
                     self.drop_kept_session();
                     first(&mut mended.session)
                 }
                 _ => false,
             },
             Failure::Altered(_) => {
-                self.drop_kept_session();
+                // It may have told of an object or auth session that nobody knows now.
+                self.begin_afresh();
                 repeat == Repeat::Safe && first(&mut mended.session)
             }
             Failure::Transport(_) => {
@@ -100,15 +102,29 @@ impl Turn<'_> {
     /// TPM2_Startup(CLEAR) on a TPM of our own whose power was cut. A resource manager's business
     /// otherwise.
     fn start_up(&mut self) -> bool {
-        self.state.loaded.forget();
         if self.sharing == Sharing::ResourceManager {
+            self.begin_afresh();
             return false;
         }
-        Command::new(tpm2::TPM2_CC_Startup)
+        let started = Command::new(tpm2::TPM2_CC_Startup)
             .map_err(Failure::from)
             .map(|command| command.parameters(Writer::new().u16(tpm2::TPM2_SU_CLEAR)))
-            .and_then(|command| self.send(command, Authorization::None))
-            .is_ok()
+            .and_then(|command| self.send(command, Authorization::None));
+        // A TPM that runs already refuses, and is as good; what is loaded in it is still there.
+        self.begin_afresh();
+        matches!(started, Ok(_) | Err(Failure::Rc(..)))
+    }
+
+    /// Lets go of all objects and auth sessions, known or not.
+    fn begin_afresh(&mut self) {
+        match self.sharing {
+            Sharing::Alone => self.begin_in_the_unknown(),
+            Sharing::ResourceManager => {
+                if let Err(error) = self.reconnect() {
+                    log::debug!("no new connection: {error}");
+                }
+            }
+        }
     }
 }
 

@@ -233,6 +233,13 @@ impl Link for Pipeline {
         Ok(())
     }
 
+    fn doubt(&mut self) {
+        match self.turnstile {
+            Some(_) => self.astray = true,
+            None => self.pipe.disconnect(),
+        }
+    }
+
     fn give_back(&mut self, leftovers: &Leftovers) {
         let Some(turnstile) = &mut self.turnstile else { return };
         self.pipe.disconnect();
