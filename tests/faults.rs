@@ -235,8 +235,8 @@ fn of(tpm: &Swtpm, range: u32) -> Vec<u32> {
     assert_eq!(response_code(&response), 0);
     let listed = response[19..].chunks_exact(4);
     let all = listed.map(|handle| u32::from_be_bytes(handle.try_into().unwrap()));
-    // Beyond the last of a range the TPM goes on with the next.
-    all.filter(|handle| handle >> 24 == range >> 24).collect()
+    // Policy sessions (0x03) are listed among the loaded ones (0x02).
+    all.filter(|handle| (handle >> 24 == 0x80) == (range >> 24 == 0x80)).collect()
 }
 
 fn said_and_broken() -> Vec<Fault> {

@@ -93,9 +93,13 @@ pub(super) fn handles(turn: &mut Turn<'_>, first: u32) -> Result<Vec<u32>> {
     });
     match asked {
         Ok(found) => {
-            handles.extend(found.into_iter().filter(|handle| handle >> 24 == first >> 24));
-            // Loaded auth sessions are listed as HMAC sessions whatever they are; TPM2_FlushContext
-            // takes them so.
+            // Asked for loaded auth sessions, the TPM lists policy sessions among them, under the
+            // handles of their own type.
+            let sessions = first >> 24 == tpm2::TPM2_HT_LOADED_SESSION.into();
+            handles.extend(found.into_iter().filter(|handle| {
+                let kind = handle >> 24;
+                kind == first >> 24 || sessions && kind == tpm2::TPM2_HT_POLICY_SESSION.into()
+            }));
             Ok(handles)
         }
         Err(Failure::Rc(name, rc) | Failure::Tried(name, rc)) => {
