@@ -304,7 +304,6 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    init_token_survives_every_fault c133_init_token_survives_power_cuts: Nothing, init_token;
     init_pin_survives_every_fault c133_init_pin_survives_power_cuts: Officer, init_pin;
     set_pin_survives_every_fault c133_set_pin_survives_power_cuts: Public, set_pin;
     login_survives_every_fault c133_login_survives_power_cuts: Public, login;
@@ -313,6 +312,21 @@ scenarios! {
     decryption_survives_every_fault c133_decryption_survives_power_cuts: User, decrypt;
     random_survives_every_fault c133_random_survives_power_cuts: User, random;
     a_search_survives_every_fault c133_a_search_survives_power_cuts: Public, find;
+}
+
+#[test]
+fn init_token_survives_every_error_code() {
+    Bench::new().play(Who::Nothing, &CODES.map(Fault::Rc), init_token);
+}
+
+#[test]
+fn init_token_survives_every_broken_answer() {
+    Bench::new().play(Who::Nothing, &BROKEN, init_token);
+}
+
+#[test]
+fn c133_init_token_survives_power_cuts() {
+    Bench::new().play(Who::Nothing, &KILLS, init_token);
 }
 
 #[test]
