@@ -4,7 +4,7 @@
 #   swtpm-ci/run.sh              all of them
 #   swtpm-ci/run.sh pkcs11-tool  one
 #
-# Each has a TPM and a store of its own. A line for each check, and 'N passed, N failed' last.
+# They use the release build, the module and the tool as they are installed. Each has a TPM and a store
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -17,8 +17,8 @@ if [ $# -eq 0 ]; then
 fi
 
 if [ -z "${MODULE:-}" ]; then
-    (cd "$root" && cargo build --quiet --locked --lib </dev/null)
-    MODULE=$(cd "$root" && readlink -f "${CARGO_TARGET_DIR:-target}/debug/libhierarkey.so")
+    (cd "$root" && cargo build --quiet --locked --release --workspace </dev/null)
+    MODULE=$(cd "$root" && readlink -f "${CARGO_TARGET_DIR:-target}/release/libhierarkey.so")
 fi
 export MODULE
 printf 'module: %s\n' "$MODULE"

@@ -5,6 +5,7 @@
 #   tools/setup.sh build     compiler, libtss2's headers
 #   tools/setup.sh demo      the same, a TPM emulator and OpenSC
 #   tools/setup.sh test      the same, every client that the tests run, and cargo-nextest
+#   tools/setup.sh bench     the same, and the module that the benches compare with
 #   tools/setup.sh lint      build, rustfmt and clippy
 #   tools/setup.sh deny      cargo-deny
 #
@@ -19,7 +20,10 @@ deny_version=0.20.2
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl"
-test_packages="gnutls-bin openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+test_packages="binutils gnutls-bin openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
+# What the benches compare with.
+bench_packages="libtpm2-pkcs11-1"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -130,6 +134,11 @@ main() {
             cargo_on_path
             cargo_tool nextest cargo-nextest "$nextest_version"
             ;;
+        bench)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $test_packages $bench_packages
+            cargo_on_path
+            ;;
         lint)
             # shellcheck disable=SC2086
             packages $build_packages
@@ -142,7 +151,7 @@ main() {
             cargo_tool deny cargo-deny "$deny_version"
             ;;
         *)
-            say "build, demo, test, lint or deny?"
+            say "build, demo, test, bench, lint or deny?"
             return 2
             ;;
     esac
