@@ -4,7 +4,8 @@
 #   swtpm-ci/run.sh              all of them
 #   swtpm-ci/run.sh pkcs11-tool  one
 #
-# They use the release build, the module and the tool as they are installed. Each has a TPM and a store
+# They use the release build, the module and the tool as they are installed. Each has a TPM and a
+# store of its own. A line for each check, and 'N passed, N failed' last.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
