@@ -65,7 +65,7 @@ deny: ## licences, bans and sources of the dependencies
 	$(CARGO) deny --log-level error check licenses bans sources
 
 bench: ## criterion's benches
-	@tools/setup.sh build
+	@tools/setup.sh bench
 	$(CARGO) bench --workspace --locked
 
 soak: ## the tests at their full size: hours

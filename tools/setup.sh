@@ -19,8 +19,8 @@ nextest_version=0.9.114
 deny_version=0.20.2
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
-demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl"
-test_packages="binutils gnutls-bin openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
+test_packages="binutils openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
 test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"

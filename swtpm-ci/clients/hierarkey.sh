@@ -2,7 +2,7 @@
 # The administrator's tool: makes, shows and removes a token, and gives PIN tries back.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
-begin hierarkey pkcs11-tool swtpm
+begin hierarkey pkcs11-tool p11tool nm readelf setsid swtpm
 if [ "$kind" != hierarkey ]; then
     printf 'FAIL hierarkey: the tool is of this module only\n'
     exit 1
@@ -97,6 +97,13 @@ is_silent_without_a_tpm() {
     ! grep -i hierarkey "$work/err"
     ! grep -iE 'tss2|tcti|error|warn' "$work/out" "$work/err"
 }
+# p11-kit's loader, which p11tool uses; `p11-kit list-modules` itself reads no user's configuration as root.
+is_silent_in_p11_kit_without_a_tpm() {
+    env -u HIERARKEY_CONF -u HIERARKEY_LOG HIERARKEY_STORE="$work/none" HIERARKEY_TCTI="device:$work/none" \
+        p11tool --provider="$MODULE" --batch --list-tokens >"$work/out" 2>"$work/err" || true
+    cat "$work/out" "$work/err"
+    ! grep -iE 'hierarkey|tss2|tcti|error|warn' "$work/out" "$work/err"
+}
 tells_that_the_tpm_does_not_answer() {
     HIERARKEY_TCTI="device:$work/none" says 'does not answer' "$hierarkey" status
     HIERARKEY_TCTI="device:$work/none" complains . lockout show
@@ -130,5 +137,6 @@ check "removes the token" removes_the_token
 check "has no token to remove then" has_none_to_remove
 check "leaves no PIN in the log" leaves_no_pin_in_the_log
 check "is silent without a TPM" is_silent_without_a_tpm
+check "is silent in p11-kit without a TPM" is_silent_in_p11_kit_without_a_tpm
 check "tells that the TPM does not answer" tells_that_the_tpm_does_not_answer
 finish

@@ -51,6 +51,27 @@ refuses_a_wrong_pin() {
         -sign "pkcs11:token=$label;object=rsa;type=private?pin-value=999999" -out "$work/signature" "$work/text"
 }
 
+# The engine does all of the process's RSA and EC then: a module that used OpenSSL itself would call itself.
+signs_where_the_engine_is_the_default() {
+    cat >"$work/openssl.cnf" <<END
+openssl_conf = all
+[all]
+engines = engines
+[engines]
+pkcs11 = pkcs11
+[pkcs11]
+engine_id = pkcs11
+MODULE_PATH = $MODULE
+default_algorithms = ALL
+init = 1
+END
+    says 'pkcs11' env OPENSSL_CONF="$work/openssl.cnf" openssl engine
+    printf 'a text\n' >"$work/text"
+    OPENSSL_CONF=$work/openssl.cnf openssl dgst -engine pkcs11 -keyform engine -sha256 \
+        -sign "$(key "$1")" -out "$work/signature" "$work/text"
+    says 'Verified OK' openssl dgst -sha256 -verify "$work/$1.pem" -signature "$work/signature" "$work/text"
+}
+
 # shakes_hands VERSION KEY: a server whose key is in the token, and a client that verifies it.
 shakes_hands() {
     local port tries=4 server status=0
@@ -86,6 +107,8 @@ check "signs with RSA and SHA-256" signs rsa sha256 ""
 check "signs with RSA and SHA-512" signs rsa sha512 ""
 check "signs with RSA-PSS" signs rsa sha256 "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32"
 check "signs with ECDSA" signs p256 sha256 ""
+check "signs with RSA where the engine is the default" signs_where_the_engine_is_the_default rsa
+check "signs with ECDSA where the engine is the default" signs_where_the_engine_is_the_default p256
 check "decrypts with RSA" decrypts
 check "refuses a wrong PIN" refuses_a_wrong_pin
 check "serves TLS 1.3 with the RSA key" shakes_hands tls1_3 rsa
