@@ -95,10 +95,10 @@ pub(super) fn handles(turn: &mut Turn<'_>, first: u32) -> Result<Vec<u32>> {
         Ok(found) => {
             // Asked for loaded auth sessions, the TPM lists policy sessions among them, under the
             // handles of their own type.
-            let sessions = first >> 24 == tpm2::TPM2_HT_LOADED_SESSION.into();
+            let sessions = first >> 24 == u32::from(tpm2::TPM2_HT_LOADED_SESSION);
             handles.extend(found.into_iter().filter(|handle| {
                 let kind = handle >> 24;
-                kind == first >> 24 || sessions && kind == tpm2::TPM2_HT_POLICY_SESSION.into()
+                kind == first >> 24 || sessions && kind == u32::from(tpm2::TPM2_HT_POLICY_SESSION)
             }));
             Ok(handles)
         }
