@@ -64,9 +64,9 @@ deny: ## licences, bans and sources of the dependencies
 	@tools/setup.sh deny
 	$(CARGO) deny --log-level error check licenses bans sources
 
-bench: ## criterion's benches
-	@tools/setup.sh bench
-	$(CARGO) bench --workspace --locked
+bench: ## signatures beside the bare TPM, start and search, TPM commands of each call
+	@tools/setup.sh test
+	$(CARGO) bench --locked --bench report
 
 soak: ## the tests at their full size: hours
 	@tools/setup.sh test
