@@ -1,0 +1,132 @@
+//! Every mechanism that is listed works, and no other: conformance statement 23.
+
+mod common;
+
+use common::fixture::*;
+use common::p11::*;
+use cryptoki_sys::*;
+
+const PSS_HASHES: [(CK_MECHANISM_TYPE, CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE); 9] = [
+    (CKM_SHA1_RSA_PKCS_PSS, CKM_SHA_1, CKG_MGF1_SHA1),
+    (CKM_SHA224_RSA_PKCS_PSS, CKM_SHA224, CKG_MGF1_SHA224),
+    (CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA256),
+    (CKM_SHA384_RSA_PKCS_PSS, CKM_SHA384, CKG_MGF1_SHA384),
+    (CKM_SHA512_RSA_PKCS_PSS, CKM_SHA512, CKG_MGF1_SHA512),
+    (CKM_SHA3_224_RSA_PKCS_PSS, CKM_SHA3_224, CKG_MGF1_SHA3_224),
+    (CKM_SHA3_256_RSA_PKCS_PSS, CKM_SHA3_256, CKG_MGF1_SHA3_256),
+    (CKM_SHA3_384_RSA_PKCS_PSS, CKM_SHA3_384, CKG_MGF1_SHA3_384),
+    (CKM_SHA3_512_RSA_PKCS_PSS, CKM_SHA3_512, CKG_MGF1_SHA3_512),
+];
+
+/// The mechanism with a parameter that it takes.
+fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
+    match ckm {
+        CKM_RSA_PKCS_PSS => Mech::pss(ckm, CKM_SHA256, CKG_MGF1_SHA256, 32),
+        CKM_RSA_PKCS_OAEP => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""),
+        _ => match PSS_HASHES.iter().find(|(pss, _, _)| *pss == ckm) {
+            Some((_, hash, mgf)) => Mech::pss(ckm, *hash, *mgf, 20),
+            None => Mech::plain(ckm),
+        },
+    }
+}
+
+#[test]
+fn c023_every_listed_mechanism_does_what_its_flags_say_and_nothing_else() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let rsa = rsa_pair(p, session, b"1", false);
+    let ec = ec_pair(p, session, b"2", false);
+    let listed = p.mechanisms(OWNER).unwrap();
+    assert!(listed.len() > 40, "{} mechanisms", listed.len());
+    for ckm in listed {
+        let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
+        let (public, private) = if flags & CKF_EC_F_P != 0 { ec } else { rsa };
+        let mech = || with_parameter(ckm);
+        // A digest's length, for the mechanisms that take one.
+        let data = [7u8; 32];
+        let can = |flag| flags & flag != 0;
+        let refused = Some(CKR_MECHANISM_INVALID);
+
+        if can(CKF_SIGN) {
+            assert!(can(CKF_VERIFY) && can(CKF_HW), "{ckm:#x}");
+            let signature = p.sign(session, mech(), private, &data).unwrap();
+            p.verify(session, mech(), public, &data, &signature).unwrap();
+        } else {
+            assert_eq!(p.init(Op::Sign, session, mech(), private).err(), refused, "{ckm:#x}");
+            let rv = p.verify_init(session, &mut mech(), public);
+            assert_eq!(rv.err(), refused, "{ckm:#x}");
+        }
+        if can(CKF_DECRYPT) {
+            assert!(can(CKF_ENCRYPT) && can(CKF_HW), "{ckm:#x}");
+            let secret = p.encrypt(session, mech(), public, &data).unwrap();
+            let plain = p.decrypt(session, mech(), private, &secret).unwrap();
+            assert!(plain.ends_with(&data), "{ckm:#x}");
+        } else {
+            assert_eq!(p.init(Op::Decrypt, session, mech(), private).err(), refused, "{ckm:#x}");
+            assert_eq!(p.init(Op::Encrypt, session, mech(), public).err(), refused, "{ckm:#x}");
+        }
+        if can(CKF_DIGEST) {
+            assert!(!can(CKF_HW), "{ckm:#x}: digests are software");
+            assert!(p.digest(session, ckm, &data).unwrap().len() >= 20);
+        } else {
+            assert_eq!(p.init(Op::Digest, session, mech(), 0).err(), refused, "{ckm:#x}");
+        }
+        let makes = p.generate_pair(
+            session,
+            ckm,
+            &[if can(CKF_EC_F_P) {
+                bytes(CKA_EC_PARAMS, P256)
+            } else {
+                ulong(CKA_MODULUS_BITS, 2048)
+            }],
+            &[flag(CKA_SIGN, true)],
+        );
+        assert_eq!(makes.is_ok(), can(CKF_GENERATE_KEY_PAIR), "{ckm:#x}: {makes:x?}");
+        if makes.is_err() {
+            // Without its parameter one that takes one is wrong in two ways.
+            let said = makes.err();
+            assert!(said == refused || said == Some(CKR_MECHANISM_PARAM_INVALID), "{ckm:#x}");
+        }
+    }
+    for unlisted in [CKM_AES_CBC, CKM_SHA256_HMAC, CKM_ECDH1_DERIVE, CKM_DSA, 0x8000_0001] {
+        assert_eq!(p.mechanism_info(OWNER, unlisted).err(), Some(CKR_MECHANISM_INVALID));
+        for op in [Op::Sign, Op::Decrypt, Op::Encrypt, Op::Digest] {
+            let rv = p.init(op, session, Mech::plain(unlisted), rsa.1);
+            assert!(
+                matches!(rv, Err(CKR_MECHANISM_INVALID | CKR_KEY_FUNCTION_NOT_PERMITTED)),
+                "{unlisted:#x}: {rv:x?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn rsa_3072_signs_and_decrypts() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) =
+        t.p.generate_pair(
+            session,
+            CKM_RSA_PKCS_KEY_PAIR_GEN,
+            &[ulong(CKA_MODULUS_BITS, 3072), flag(CKA_ENCRYPT, true), flag(CKA_VERIFY, true)],
+            &[flag(CKA_SIGN, true), flag(CKA_DECRYPT, true)],
+        )
+        .unwrap();
+    assert_eq!(t.p.get(session, public, CKA_MODULUS).unwrap().len(), 384);
+    let pss = || Mech::pss(CKM_SHA384_RSA_PKCS_PSS, CKM_SHA384, CKG_MGF1_SHA384, 48);
+    let signature = t.p.sign(session, pss(), private, b"data").unwrap();
+    t.p.verify(session, pss(), public, b"data", &signature).unwrap();
+    let oaep = || Mech::oaep(CKM_SHA512, CKG_MGF1_SHA512, b"label");
+    let secret = t.p.encrypt(session, oaep(), public, b"secret").unwrap();
+    assert_eq!(t.p.decrypt(session, oaep(), private, &secret).unwrap(), b"secret");
+}
+
+#[test]
+fn c017_the_set_of_slots_never_changes() {
+    let t = Token::new();
+    let before = t.p.slots(false).unwrap();
+    make_token(&t.p, NULL);
+    t.rig.tpm.kill();
+    assert_eq!(t.p.slots(false).unwrap(), before);
+}
