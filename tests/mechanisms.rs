@@ -130,3 +130,67 @@ fn c017_the_set_of_slots_never_changes() {
     t.rig.tpm.kill();
     assert_eq!(t.p.slots(false).unwrap(), before);
 }
+
+#[test]
+fn c084_one_shot_and_every_split_give_the_same() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = rsa_pair(&t.p, session, b"1", false);
+    let data: Vec<u8> = (0..97).collect();
+    // PKCS #1 v1.5 signatures and digests are the same each time.
+    let mech = || Mech::plain(CKM_SHA256_RSA_PKCS);
+    let signature = t.p.sign(session, mech(), private, &data).unwrap();
+    let digest = t.p.digest(session, CKM_SHA512, &data).unwrap();
+    for split in 0..=data.len() {
+        let (first, second) = data.split_at(split);
+        for (op, mech, key, whole) in [
+            (Op::Sign, mech(), private, &signature),
+            (Op::Digest, Mech::plain(CKM_SHA512), 0, &digest),
+        ] {
+            t.p.init(op, session, mech, key).unwrap();
+            t.p.update(op, session, first).unwrap();
+            t.p.update(op, session, second).unwrap();
+            assert_eq!(&t.p.finish(op, session).unwrap(), whole, "split at {split}");
+        }
+        t.p.verify_parts(session, mech(), public, &[first, second], &signature).unwrap();
+    }
+}
+
+#[test]
+fn c081_a_verification_always_ends_its_operation() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", false);
+    let mech = || Mech::plain(CKM_ECDSA_SHA256);
+    let good = t.p.sign(session, mech(), private, b"data").unwrap();
+    let mut bad = good.clone();
+    bad[0] ^= 1;
+    for (signature, said) in [
+        (&good[..], Ok(())),
+        (&good[1..], Err(CKR_SIGNATURE_LEN_RANGE)),
+        (&bad, Err(CKR_SIGNATURE_INVALID)),
+    ] {
+        assert_eq!(t.p.verify(session, mech(), public, b"data", signature), said);
+        // Another can begin each time: the last is over.
+        let parts = t.p.verify_parts(session, mech(), public, &[b"da", b"ta"], signature);
+        assert_eq!(parts, said);
+    }
+    t.p.verify_init(session, &mut mech(), public).unwrap();
+    let second = t.p.verify_init(session, &mut mech(), public);
+    assert_eq!(second, Err(CKR_OPERATION_ACTIVE), "one that was not finished is not over");
+}
+
+#[test]
+fn c067_what_is_wrong_with_the_session_is_told_before_what_is_wrong_with_the_token() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", false);
+    t.rig.tpm.kill();
+    let sign = |session| t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[1; 32]);
+    assert_eq!(sign(session + 99), Err(CKR_SESSION_HANDLE_INVALID));
+    let gone = sign(session);
+    assert!(matches!(gone, Err(CKR_DEVICE_ERROR | CKR_DEVICE_REMOVED)), "{gone:x?}");
+    // Of a token: that it is not there, before that it is not initialised.
+    assert_eq!(t.p.init_token(NULL, SO_PIN, "x"), Err(CKR_TOKEN_NOT_PRESENT));
+    assert_eq!(t.p.token_info(NULL).err(), Some(CKR_TOKEN_NOT_PRESENT));
+}
