@@ -52,6 +52,22 @@ impl P11 {
         }
     }
 
+    /// Loads another module, which may have the 2.40 list only: the rest of the list is then empty.
+    pub fn load_other(path: &str) -> Self {
+        let library = unsafe { libloading::Library::new(path) }.unwrap();
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
+        unsafe {
+            let get: libloading::Symbol<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV> =
+                library.get(b"C_GetFunctionList\0").unwrap();
+            let mut list = ptr::null_mut();
+            assert_eq!(get(&mut list), CKR_OK);
+            // The later lists begin as the first one does.
+            let whole: &mut CK_FUNCTION_LIST_3_2 = Box::leak(Box::new(std::mem::zeroed()));
+            ptr::from_mut(whole).cast::<CK_FUNCTION_LIST>().copy_from_nonoverlapping(list, 1);
+            Self { list: whole, _library: library }
+        }
+    }
+
     /// Loads and initialises it.
     pub fn start() -> Self {
         let p11 = Self::load();
