@@ -4,6 +4,7 @@ mod common;
 
 use common::fixture::*;
 use common::p11::*;
+use common::secret::{ctr, general};
 use cryptoki_sys::*;
 
 const PSS_HASHES: [(CK_MECHANISM_TYPE, CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE); 9] = [
@@ -18,11 +19,42 @@ const PSS_HASHES: [(CK_MECHANISM_TYPE, CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE);
     (CKM_SHA3_512_RSA_PKCS_PSS, CKM_SHA3_512, CKG_MGF1_SHA3_512),
 ];
 
+const GENERAL: [CK_MECHANISM_TYPE; 5] = [
+    CKM_AES_CMAC_GENERAL,
+    CKM_SHA_1_HMAC_GENERAL,
+    CKM_SHA256_HMAC_GENERAL,
+    CKM_SHA384_HMAC_GENERAL,
+    CKM_SHA512_HMAC_GENERAL,
+];
+const AES: [CK_MECHANISM_TYPE; 8] = [
+    CKM_AES_ECB,
+    CKM_AES_CBC,
+    CKM_AES_CBC_PAD,
+    CKM_AES_CTR,
+    CKM_AES_OFB,
+    CKM_AES_CFB128,
+    CKM_AES_CMAC,
+    CKM_AES_CMAC_GENERAL,
+];
+const HMAC: [CK_MECHANISM_TYPE; 8] = [
+    CKM_SHA_1_HMAC,
+    CKM_SHA_1_HMAC_GENERAL,
+    CKM_SHA256_HMAC,
+    CKM_SHA256_HMAC_GENERAL,
+    CKM_SHA384_HMAC,
+    CKM_SHA384_HMAC_GENERAL,
+    CKM_SHA512_HMAC,
+    CKM_SHA512_HMAC_GENERAL,
+];
+
 /// The mechanism with a parameter that it takes.
 fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
     match ckm {
         CKM_RSA_PKCS_PSS => Mech::pss(ckm, CKM_SHA256, CKG_MGF1_SHA256, 32),
         CKM_RSA_PKCS_OAEP => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""),
+        CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_OFB | CKM_AES_CFB128 => Mech::bytes(ckm, &[7; 16]),
+        CKM_AES_CTR => ctr(128, [7; 16]),
+        _ if GENERAL.contains(&ckm) => general(ckm, 8),
         _ => match PSS_HASHES.iter().find(|(pss, _, _)| *pss == ckm) {
             Some((_, hash, mgf)) => Mech::pss(ckm, *hash, *mgf, 20),
             None => Mech::plain(ckm),
@@ -37,11 +69,18 @@ fn c023_every_listed_mechanism_does_what_its_flags_say_and_nothing_else() {
     let p = &t.p;
     let rsa = rsa_pair(p, session, b"1", false);
     let ec = ec_pair(p, session, b"2", false);
+    let aes = p.aes_key(session, &[0x33; 16]);
+    let secret = p.generic_key(session, &[0x33; 16]);
     let listed = p.mechanisms(OWNER).unwrap();
     assert!(listed.len() > 40, "{} mechanisms", listed.len());
     for ckm in listed {
         let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
-        let (public, private) = if flags & CKF_EC_F_P != 0 { ec } else { rsa };
+        let (public, private) = match ckm {
+            _ if AES.contains(&ckm) => (aes, aes),
+            _ if HMAC.contains(&ckm) => (secret, secret),
+            _ if flags & CKF_EC_F_P != 0 => ec,
+            _ => rsa,
+        };
         let mech = || with_parameter(ckm);
         // A digest's length, for the mechanisms that take one.
         let data = [7u8; 32];
@@ -72,6 +111,8 @@ fn c023_every_listed_mechanism_does_what_its_flags_say_and_nothing_else() {
         } else {
             assert_eq!(p.init(Op::Digest, session, mech(), 0).err(), refused, "{ckm:#x}");
         }
+        let makes = p.generate_key(session, ckm, &[ulong(CKA_VALUE_LEN, 16)]);
+        assert_eq!(makes.is_ok(), can(CKF_GENERATE), "{ckm:#x}: {makes:x?}");
         let makes = p.generate_pair(
             session,
             ckm,
@@ -89,7 +130,7 @@ fn c023_every_listed_mechanism_does_what_its_flags_say_and_nothing_else() {
             assert!(said == refused || said == Some(CKR_MECHANISM_PARAM_INVALID), "{ckm:#x}");
         }
     }
-    for unlisted in [CKM_AES_CBC, CKM_SHA256_HMAC, CKM_ECDH1_DERIVE, CKM_DSA, 0x8000_0001] {
+    for unlisted in [CKM_AES_GCM, CKM_MD5_HMAC, CKM_ECDH1_DERIVE, CKM_DSA, 0x8000_0001] {
         assert_eq!(p.mechanism_info(OWNER, unlisted).err(), Some(CKR_MECHANISM_INVALID));
         for op in [Op::Sign, Op::Decrypt, Op::Encrypt, Op::Digest] {
             let rv = p.init(op, session, Mech::plain(unlisted), rsa.1);

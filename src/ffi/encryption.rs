@@ -37,7 +37,7 @@ pub(super) fn encrypt_update(
 ) -> Result<()> {
     provider::with_session(session, |call| {
         let part = part.bytes_beside(&result, call, CKF_ENCRYPT)?;
-        call.encrypt_update(&part, result)
+        call.encrypt_update(&part, result).map(drop)
     })
 }
 

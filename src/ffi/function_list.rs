@@ -25,7 +25,7 @@ use super::mechanism::Mechanism;
 use super::output::{Output, Room};
 use super::scalar::Out;
 use super::{
-    decryption, digesting, encryption, key_management, object, random, session, signing,
+    decryption, digesting, dual, encryption, key_management, object, random, session, signing,
     slot_and_token, verifying,
 };
 
@@ -225,21 +225,30 @@ entry_points! {
         // Dual-function cryptographic functions
         C_DigestEncryptUpdate(hSession: CK_SESSION_HANDLE, pPart: CK_BYTE_PTR, ulPartLen: CK_ULONG,
                               pEncryptedPart: CK_BYTE_PTR, pulEncryptedPartLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => dual::digest_encrypt_update(hSession, Input::new(pPart, ulPartLen),
+                                           Output::new(pEncryptedPart, pulEncryptedPartLen));
         C_DecryptDigestUpdate(hSession: CK_SESSION_HANDLE, pEncryptedPart: CK_BYTE_PTR,
                               ulEncryptedPartLen: CK_ULONG, pPart: CK_BYTE_PTR,
-                              pulPartLen: CK_ULONG_PTR) => not_offered(hSession);
+                              pulPartLen: CK_ULONG_PTR)
+            => dual::decrypt_digest_update(hSession,
+                                           Input::new(pEncryptedPart, ulEncryptedPartLen),
+                                           Output::new(pPart, pulPartLen));
         C_SignEncryptUpdate(hSession: CK_SESSION_HANDLE, pPart: CK_BYTE_PTR, ulPartLen: CK_ULONG,
                             pEncryptedPart: CK_BYTE_PTR, pulEncryptedPartLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => dual::sign_encrypt_update(hSession, Input::new(pPart, ulPartLen),
+                                         Output::new(pEncryptedPart, pulEncryptedPartLen));
         C_DecryptVerifyUpdate(hSession: CK_SESSION_HANDLE, pEncryptedPart: CK_BYTE_PTR,
                               ulEncryptedPartLen: CK_ULONG, pPart: CK_BYTE_PTR,
-                              pulPartLen: CK_ULONG_PTR) => not_offered(hSession);
+                              pulPartLen: CK_ULONG_PTR)
+            => dual::decrypt_verify_update(hSession,
+                                           Input::new(pEncryptedPart, ulEncryptedPartLen),
+                                           Output::new(pPart, pulPartLen));
 
         // Key management functions
         C_GenerateKey(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                       pTemplate: CK_ATTRIBUTE_PTR, ulCount: CK_ULONG, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::generate_key(hSession, Mechanism::new(pMechanism),
+                                            Template::new(pTemplate, ulCount), Out::new(phKey));
         C_GenerateKeyPair(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                           pPublicKeyTemplate: CK_ATTRIBUTE_PTR, ulPublicKeyAttributeCount: CK_ULONG,
                           pPrivateKeyTemplate: CK_ATTRIBUTE_PTR,

@@ -8,6 +8,18 @@ use super::scalar::Out;
 use crate::error::Result;
 use crate::provider;
 
+/// `C_GenerateKey`.
+pub(super) fn generate_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    template: Template<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        key.fill(|| call.generate_key(mechanism.required()?, template.read()?))
+    })
+}
+
 /// `C_GenerateKeyPair`.
 pub(super) fn generate_key_pair(
     session: CK_SESSION_HANDLE,

@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use cryptoki_sys::{
-    CK_MECHANISM, CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG,
-    CKR_ARGUMENTS_BAD, CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
+    CK_AES_CTR_PARAMS, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
+    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
+    CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 use super::input::{Input, copied};
@@ -73,6 +74,20 @@ impl Mechanism<'_> {
             Some(ParameterShape::Oaep) => {
                 // SAFETY: plain numbers and a pointer, of which every value is one.
                 oaep(unsafe { structure(bytes, given.ulParameterLen) }?)?
+            }
+            Some(ParameterShape::Iv) => {
+                Parameter::Bytes(copied(believed(bytes, given.ulParameterLen)?)?)
+            }
+            Some(ParameterShape::Counter) => {
+                // SAFETY: plain numbers, of which every value is one.
+                let given: CK_AES_CTR_PARAMS = unsafe { structure(bytes, given.ulParameterLen) }?;
+                Parameter::Counter { bits: given.ulCounterBits, block: given.cb }
+            }
+            Some(ParameterShape::MacLength) => {
+                // SAFETY: a plain number, of which every value is one.
+                Parameter::MacLength(unsafe {
+                    structure::<CK_MAC_GENERAL_PARAMS>(bytes, given.ulParameterLen)
+                }?)
             }
         };
         Ok(Some(MechanismChoice { ckm: given.mechanism, parameter }))

@@ -8,7 +8,7 @@
 //! scalar          one value out            list          arrays of handles and numbers out
 //! attributes      templates in and out     mechanism     CK_MECHANISM in
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
-//! key_management, random     bodies of a few lines, by heading of the specification
+//! dual, key_management, random     bodies of a few lines, by heading of the specification
 //! ```
 //!
 //! A shell wraps each pointer in an argument type (`Input`, `Output`, ...), whose constructor is
@@ -25,6 +25,7 @@ mod decryption;
 mod digesting;
 #[cfg(test)]
 mod docs;
+mod dual;
 mod encryption;
 mod entry;
 mod function_list;

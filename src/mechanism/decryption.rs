@@ -1,27 +1,33 @@
-//! Decryption with a private key in the TPM.
+//! Decryption with a private or secret key in the TPM.
 
 use cryptoki_sys::CKR_MECHANISM_INVALID;
 use zeroize::Zeroizing;
 
+use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::Decrypt;
 use super::signing::single_part;
-use super::task::{Task, required};
+use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
-use crate::tpm::{Abilities, PrivateKey, PublicKey, Scheme};
+use crate::tpm::{Abilities, Direction, PrivateKey, Scheme, SecretBytes};
 
 /// A decryption under way.
 pub struct Decrypting {
     task: Task,
-    decrypt: Decrypt,
+    how: How,
     /// The plaintext, once it was made for a caller whose buffer was too short: no retry costs a
     /// second private operation.
     pub made: Option<Zeroizing<Vec<u8>>>,
 }
 
+enum How {
+    Private(Decrypt),
+    Cipher(Cipher),
+}
+
 impl Decrypting {
-    /// Begins to decrypt with the private key of `public`. `scheme` is the signature scheme that
-    /// the TPM key is bound to, if any: such a key does not decrypt.
+    /// Begins to decrypt with the private or secret key that `key` tells of. `scheme` is the
+    /// signature scheme that the TPM key is bound to, if any: such a key does not decrypt.
     ///
     /// Errors: `CKR_MECHANISM_INVALID` (unknown, not offered, does not decrypt, a bound key),
     /// `CKR_MECHANISM_PARAM_INVALID`, `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`.
@@ -30,42 +36,96 @@ impl Decrypting {
     pub fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
-        public: &PublicKey,
+        key: &KeyFacts,
         scheme: Option<Scheme>,
     ) -> Result<Self> {
-        let task = Task::new(choice, abilities, public)?;
-        let decrypt = required(task.row, task.row.decrypt, "decrypt")?;
+        let task = Task::new(choice, abilities, key)?;
+        let how = match task.row.cipher {
+            Some(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
+            None => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
+        };
         if scheme.is_some() {
             return Err(Error::new(
                 CKR_MECHANISM_INVALID,
                 "the TPM key is bound to a signature scheme",
             ));
         }
-        Ok(Self { task, decrypt, made: None })
+        Ok(Self { task, how, made: None })
     }
 
-    /// Bytes of the longest plaintext: what a length query answers.
-    pub fn bound(&self) -> usize {
-        (self.decrypt.bound)(&self.task)
+    /// Bytes of the longest plaintext of `len` bytes of ciphertext: what a length query answers.
+    ///
+    /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE` where a cipher takes whole blocks only.
+    pub fn bound(&self, len: usize) -> Result<usize> {
+        match &self.how {
+            How::Private(decrypt) => Ok((decrypt.bound)(&self.task)),
+            How::Cipher(cipher) => {
+                cipher.check_whole(len)?;
+                Ok(len)
+            }
+        }
     }
 
     /// Decrypts `ciphertext`, which is all there is. The result is for `made`.
     ///
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`; `CKR_ENCRYPTED_DATA_INVALID` for a number that is
-    /// not below the modulus, or bad OAEP padding (bad PKCS#1 v1.5 padding is no error); those of
-    /// the TPM.
+    /// not below the modulus, or bad OAEP or block padding (bad PKCS#1 v1.5 padding is no error);
+    /// those of the TPM.
     pub fn decrypt(
-        &self,
+        &mut self,
         ciphertext: &[u8],
         private: &mut dyn PrivateKey,
-    ) -> Result<Zeroizing<Vec<u8>>> {
-        (self.decrypt.run)(&self.task, ciphertext, private)
+    ) -> Result<SecretBytes> {
+        match &mut self.how {
+            How::Private(decrypt) => (decrypt.run)(&self.task, ciphertext, private),
+            How::Cipher(cipher) => {
+                let mut made = cipher.update(ciphertext, private)?;
+                let rest = cipher.finish(private)?;
+                if !rest.is_empty() {
+                    // One copy, so that no plaintext is left where the first grew out of.
+                    let mut whole = Zeroizing::new(Vec::with_capacity(made.len() + rest.len()));
+                    whole.extend_from_slice(&made);
+                    whole.extend_from_slice(&rest);
+                    made = whole;
+                }
+                Ok(made)
+            }
+        }
     }
 
-    /// Takes a part of the ciphertext.
+    /// Bytes that the next part of `len` bytes gives, exactly.
     ///
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`: all mechanisms here are single-part.
-    pub fn update(&mut self, _part: &[u8]) -> Result<Vec<u8>> {
-        Err(single_part())
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
+    pub fn update_len(&self, len: usize) -> Result<usize> {
+        match &self.how {
+            How::Private(_) => Err(single_part()),
+            How::Cipher(cipher) => Ok(cipher.update_len(len)),
+        }
+    }
+
+    /// Takes a part of the ciphertext, and gives what it makes.
+    pub fn update(&mut self, part: &[u8], secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        match &mut self.how {
+            How::Private(_) => Err(single_part()),
+            How::Cipher(cipher) => cipher.update(part, secret),
+        }
+    }
+
+    /// Most bytes that the end gives. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
+    pub fn finish_bound(&self) -> Result<usize> {
+        match &self.how {
+            How::Private(_) => Err(single_part()),
+            How::Cipher(cipher) => Ok(cipher.finish_len()),
+        }
+    }
+
+    /// Ends the ciphertext, and gives what is left. The result is for `made`.
+    ///
+    /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_INVALID`.
+    pub fn finish(&mut self, secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        match &mut self.how {
+            How::Private(_) => Err(single_part()),
+            How::Cipher(cipher) => cipher.finish(secret),
+        }
     }
 }

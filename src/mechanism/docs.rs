@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cryptoki_sys::{CKK_EC, CKK_RSA};
+use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_RSA};
 
 use super::parameter::ParameterShape;
 use super::row::{Mechanism, RunsIn};
@@ -42,18 +42,20 @@ pub fn mechanisms_markdown() -> String {
 }
 
 fn key(row: &Mechanism) -> &'static str {
-    match row.key_type {
-        Some(CKK_RSA) => "RSA",
-        Some(CKK_EC) => "EC",
+    match row.key_types.first() {
+        Some(&CKK_RSA) => "RSA",
+        Some(&CKK_EC) => "EC",
+        Some(&CKK_AES) => "AES",
+        Some(&CKK_GENERIC_SECRET) => "generic secret",
         _ => "",
     }
 }
 
 fn bits(row: &Mechanism) -> String {
-    match row.key_type {
-        Some(_) => format!("{} to {}", row.key_bits.start(), row.key_bits.end()),
-        None => String::new(),
+    if row.key_types.is_empty() {
+        return String::new();
     }
+    format!("{} to {}", row.key_bits.start(), row.key_bits.end())
 }
 
 fn parameter(row: &Mechanism) -> &'static str {
@@ -61,11 +63,16 @@ fn parameter(row: &Mechanism) -> &'static str {
         ParameterShape::None => "",
         ParameterShape::Pss => "CK_RSA_PKCS_PSS_PARAMS",
         ParameterShape::Oaep => "CK_RSA_PKCS_OAEP_PARAMS",
+        ParameterShape::Iv => "16 bytes of IV",
+        ParameterShape::Counter => "CK_AES_CTR_PARAMS",
+        ParameterShape::MacLength => "CK_MAC_GENERAL_PARAMS",
     }
 }
 
 fn parts(row: &Mechanism) -> &'static str {
-    match (row.generate_key_pair.is_some(), row.hash.is_some() || row.digest.is_some()) {
+    let generates = row.generate_key_pair.is_some() || row.generate_key.is_some();
+    let keyed = row.mac.is_some() || row.cipher.is_some();
+    match (generates, row.hash.is_some() || row.digest.is_some() || keyed) {
         (true, _) => "",
         (false, true) => "yes",
         (false, false) => "no",

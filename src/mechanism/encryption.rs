@@ -1,51 +1,106 @@
-//! Encryption with a public key, in software whatever the mechanism.
+//! Encryption: with a public key in software, with a secret key in the TPM.
 
+use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::Encrypt;
 use super::signing::single_part;
-use super::task::{Task, required};
-use crate::error::Result;
-use crate::tpm::{Abilities, PublicKey};
+use super::task::{KeyFacts, Task, required};
+use crate::error::{Error, Result};
+use crate::tpm::{Abilities, Direction, PrivateKey};
 
 /// An encryption under way.
 pub struct Encrypting {
     task: Task,
-    encrypt: Encrypt,
+    how: How,
+}
+
+enum How {
+    Public(Encrypt),
+    Cipher(Cipher),
 }
 
 impl Encrypting {
-    /// Begins to encrypt with `public`.
+    /// Begins to encrypt with the public or secret key that `key` tells of.
     ///
     /// Errors: `CKR_MECHANISM_INVALID` (unknown, not offered, does not encrypt),
     /// `CKR_MECHANISM_PARAM_INVALID`, `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`.
     ///
     /// PKCS#11 v3.1, C_EncryptInit.
-    pub fn new(
-        choice: &MechanismChoice,
-        abilities: &Abilities,
-        public: &PublicKey,
-    ) -> Result<Self> {
-        let task = Task::new(choice, abilities, public)?;
-        let encrypt = required(task.row, task.row.encrypt, "encrypt")?;
-        Ok(Self { task, encrypt })
+    pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
+        let task = Task::new(choice, abilities, key)?;
+        let how = match task.row.cipher {
+            Some(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
+            None => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
+        };
+        Ok(Self { task, how })
     }
 
-    /// Bytes of the ciphertext, exactly.
-    pub fn ciphertext_len(&self) -> usize {
-        self.task.key.signature_len()
+    /// Bytes of the ciphertext of `len` bytes, exactly.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE` where a cipher takes whole blocks only.
+    pub fn ciphertext_len(&self, len: usize) -> Result<usize> {
+        match &self.how {
+            How::Public(_) => Ok(self.task.key.signature_len()),
+            How::Cipher(cipher) => {
+                cipher.check_whole(len)?;
+                Ok(cipher.update_len(len).saturating_add(cipher.finish_len()))
+            }
+        }
     }
 
-    /// Encrypts `data`, which is all there is.
+    /// Encrypts `data`, which is all there is. `secret` is the key in the TPM, where it is a secret
+    /// one.
     ///
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_DATA_INVALID`.
-    pub fn encrypt(&mut self, data: &[u8]) -> Result<Vec<u8>> {
-        (self.encrypt)(&self.task, data)
+    pub fn encrypt(&mut self, data: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
+        match &mut self.how {
+            How::Public(encrypt) => encrypt(&self.task, data),
+            How::Cipher(cipher) => {
+                let mut secret = secret.ok_or_else(keyless)?;
+                let mut made = cipher.update(data, &mut secret)?.to_vec();
+                made.extend_from_slice(&cipher.finish(&mut secret)?);
+                Ok(made)
+            }
+        }
     }
 
-    /// Takes a part of the data.
+    /// Bytes that the next part of `len` bytes gives, exactly.
     ///
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`: all mechanisms here are single-part.
-    pub fn update(&mut self, _part: &[u8]) -> Result<Vec<u8>> {
-        Err(single_part())
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
+    pub fn update_len(&self, len: usize) -> Result<usize> {
+        match &self.how {
+            How::Public(_) => Err(single_part()),
+            How::Cipher(cipher) => Ok(cipher.update_len(len)),
+        }
     }
+
+    /// Takes a part of the data, and gives what it makes.
+    pub fn update(&mut self, part: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
+        match &mut self.how {
+            How::Public(_) => Err(single_part()),
+            How::Cipher(cipher) => {
+                Ok(cipher.update(part, &mut secret.ok_or_else(keyless)?)?.to_vec())
+            }
+        }
+    }
+
+    /// Bytes that the end gives, exactly. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
+    pub fn finish_len(&self) -> Result<usize> {
+        match &self.how {
+            How::Public(_) => Err(single_part()),
+            How::Cipher(cipher) => Ok(cipher.finish_len()),
+        }
+    }
+
+    /// Ends the data, and gives what is left. Errors: `CKR_DATA_LEN_RANGE`.
+    pub fn finish(&mut self, secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
+        match &mut self.how {
+            How::Public(_) => Err(single_part()),
+            How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
+        }
+    }
+}
+
+fn keyless() -> Error {
+    Error::bug("a cipher without its key")
 }

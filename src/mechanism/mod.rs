@@ -8,16 +8,19 @@
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
 //! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` | the operations |
-//! | `key_pair.rs` | which key a generation asks for; which scheme a key is bound to |
+//! | `key_pair.rs` `secret_key.rs` | which key a generation asks for; which scheme a key is bound to |
 //! | `rsa.rs` | the RSA public key, the private operation with its check, lengths |
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
+//! | `cipher.rs` | AES in its modes, in parts |
+//! | `mac.rs` | HMAC and CMAC |
 //! | `ecdsa.rs` | ECDSA and the digests it takes |
 //! | `hash.rs` `mgf1.rs` | hashes and the mask they make |
 //! | `docs.rs` | docs/mechanisms.md |
 //!
 //! A new mechanism is a row, a function where the arithmetic is new, and a vector test.
 
+mod cipher;
 mod decryption;
 mod digesting;
 mod docs;
@@ -26,6 +29,7 @@ mod encryption;
 pub mod hash;
 mod implicit_rejection;
 mod key_pair;
+mod mac;
 mod mgf1;
 pub mod parameter;
 mod row;
@@ -34,6 +38,7 @@ mod rsa_oaep;
 mod rsa_pkcs1;
 mod rsa_pss;
 mod rsa_raw;
+mod secret_key;
 mod signing;
 mod table;
 mod task;
@@ -54,6 +59,7 @@ pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
 pub use row::{Mechanism, RunsIn, find, offered, parameter_shape};
+pub use secret_key::secret_key;
 pub use signing::Signing;
-pub use task::check_public_key;
+pub use task::{KeyFacts, check_public_key};
 pub use verifying::Verifying;

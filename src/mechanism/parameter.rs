@@ -39,10 +39,22 @@ pub enum Parameter {
         /// The encoding parameter, empty where there is none.
         label: Vec<u8>,
     },
-    /// Bytes of another shape, or of a length that fits none: refused by every mechanism that
-    /// takes a structured one.
+    /// CK_AES_CTR_PARAMS.
+    Counter {
+        /// ulCounterBits.
+        bits: CK_ULONG,
+        /// cb.
+        block: [u8; BLOCK],
+    },
+    /// CK_MAC_GENERAL_PARAMS: bytes of the MAC.
+    MacLength(CK_ULONG),
+    /// Bytes without a structure, such as an IV; refused by every mechanism that takes another
+    /// shape.
     Bytes(Vec<u8>),
 }
+
+/// Bytes of a block of AES, the only block cipher here.
+pub(super) const BLOCK: usize = 16;
 
 /// How the C structure behind a parameter pointer is to be read: what `ffi/mechanism.rs` asks the
 /// table before it touches the caller's memory.
@@ -54,6 +66,12 @@ pub enum ParameterShape {
     Pss,
     /// CK_RSA_PKCS_OAEP_PARAMS.
     Oaep,
+    /// An initialization vector of one block.
+    Iv,
+    /// CK_AES_CTR_PARAMS.
+    Counter,
+    /// CK_MAC_GENERAL_PARAMS.
+    MacLength,
 }
 
 /// A parameter whose values are known to be good for its mechanism.
@@ -62,6 +80,17 @@ pub(super) enum Checked {
     None,
     Pss(Pss),
     Oaep(Oaep),
+    Iv([u8; BLOCK]),
+    Counter(Counter),
+    MacLength(usize),
+}
+
+/// The parameter of CKM_AES_CTR.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counter {
+    /// How many of the block's lowest bits count: 1 to 128.
+    pub(super) bits: u32,
+    pub(super) block: [u8; BLOCK],
 }
 
 /// The parameter of the PSS mechanisms.
@@ -105,6 +134,17 @@ impl Checked {
                 mgf: mgf_of(*mgf)?,
                 label: label.clone(),
             })),
+            (ParameterShape::Iv, Parameter::Bytes(iv)) => {
+                iv.as_slice().try_into().map(Self::Iv).map_err(|_| invalid("length of the IV"))
+            }
+            (ParameterShape::Counter, Parameter::Counter { bits, block }) => {
+                let bits = u32::try_from(*bits).ok().filter(|bits| (1..=128).contains(bits));
+                let bits = bits.ok_or_else(|| invalid("bits of the counter"))?;
+                Ok(Self::Counter(Counter { bits, block: *block }))
+            }
+            (ParameterShape::MacLength, Parameter::MacLength(len)) => {
+                usize::try_from(*len).map(Self::MacLength).map_err(|_| invalid("length of the MAC"))
+            }
             _ => Err(invalid("shape")),
         }
     }
@@ -134,6 +174,6 @@ fn mgf_of(mgf: CK_ULONG) -> Result<Hash> {
     Hash::from_mgf(mgf).ok_or_else(|| invalid("mask generation function"))
 }
 
-fn invalid(what: &'static str) -> Error {
+pub(super) fn invalid(what: &'static str) -> Error {
     Error::new(CKR_MECHANISM_PARAM_INVALID, format!("mechanism parameter: {what}"))
 }

@@ -1,5 +1,6 @@
 //! What one row of the table says, and what follows from it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -10,7 +11,9 @@ use super::parameter::ParameterShape;
 use super::table::MECHANISMS;
 use super::task::Task;
 use crate::error::{Error, Result};
-use crate::tpm::{Abilities, Curve, KeyKind, PrivateKey, Scheme, SecretBytes};
+use crate::tpm::{
+    Abilities, CipherMode, Curve, HMAC_KEY, KeyKind, PrivateKey, Scheme, SecretBytes,
+};
 
 /// Makes a signature over what the operation collected: the digest where the row has a hash, the
 /// caller's data otherwise.
@@ -23,6 +26,27 @@ pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
 /// The shared secret with the peer that the parameter names.
 pub(super) type Derive = fn(&Task, &mut dyn PrivateKey) -> Result<SecretBytes>;
+
+/// Which key of this many bytes the TPM makes.
+pub(super) type GenerateKey = fn(usize, &Abilities) -> Result<KeyKind>;
+
+/// A MAC.
+#[derive(Clone, Copy)]
+pub(super) struct Mac {
+    /// The MAC of the whole message, of full length.
+    pub(super) run: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
+    /// Its full length in bytes.
+    pub(super) len: usize,
+}
+
+/// A mode of a block cipher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mode {
+    /// What the TPM does.
+    pub(super) mode: CipherMode,
+    /// Whether the last block is filled up as PKCS#7 does it.
+    pub(super) padded: bool,
+}
 
 /// Decrypts, or unwraps, with the private key.
 #[derive(Clone, Copy)]
@@ -47,12 +71,12 @@ pub struct Mechanism {
     pub ckm: CK_MECHANISM_TYPE,
     /// Its name in the standard.
     pub name: &'static str,
-    /// The only CKK_ it works with; `None` where it has no key.
-    pub key_type: Option<CK_KEY_TYPE>,
+    /// The CKK_ it works with; none where it has no key.
+    pub key_types: &'static [CK_KEY_TYPE],
     /// Key sizes in bits, before the TPM's own limits.
     pub key_bits: RangeInclusive<CK_ULONG>,
-    /// The hash it computes over the data first. Such a mechanism takes data in parts; a signing,
-    /// encrypting or decrypting mechanism without one is single-part.
+    /// The hash it computes over the data first. Such a mechanism takes data in parts; one without
+    /// it that is neither a MAC nor a cipher is single-part.
     pub hash: Option<Hash>,
     /// The shape of its parameter.
     pub parameter: ParameterShape,
@@ -76,6 +100,11 @@ pub struct Mechanism {
     pub(super) derive: Option<Derive>,
     pub(super) wrap: Option<Encrypt>,
     pub(super) unwrap: Option<Decrypt>,
+    /// A MAC with a secret key: it signs and verifies, in parts too.
+    pub(super) mac: Option<Mac>,
+    /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
+    pub(super) cipher: Option<Mode>,
+    pub(super) generate_key: Option<GenerateKey>,
 }
 
 impl fmt::Debug for Mechanism {
@@ -99,7 +128,7 @@ impl Mechanism {
         Self {
             ckm,
             name,
-            key_type: None,
+            key_types: &[],
             key_bits: 0..=0,
             hash: None,
             parameter: ParameterShape::None,
@@ -117,20 +146,25 @@ impl Mechanism {
             derive: None,
             wrap: None,
             unwrap: None,
+            mac: None,
+            cipher: None,
+            generate_key: None,
         }
     }
 
     /// Everything a mechanism may do, with what this one does.
-    pub(super) fn abilities(&self) -> [Ability; 9] {
+    pub(super) fn abilities(&self) -> [Ability; 10] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
+        let (mac, cipher) = (self.mac.is_some(), self.cipher.is_some());
         [
+            ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
-            ability(self.sign.is_some(), CKF_SIGN, "sign", true),
-            ability(self.decrypt.is_some(), CKF_DECRYPT, "decrypt", true),
+            ability(self.sign.is_some() || mac, CKF_SIGN, "sign", true),
+            ability(self.decrypt.is_some() || cipher, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
             ability(self.unwrap.is_some(), CKF_UNWRAP, "unwrap", true),
-            ability(self.verify.is_some(), CKF_VERIFY, "verify", false),
-            ability(self.encrypt.is_some(), CKF_ENCRYPT, "encrypt", false),
+            ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
+            ability(self.encrypt.is_some() || cipher, CKF_ENCRYPT, "encrypt", cipher),
             ability(self.wrap.is_some(), CKF_WRAP, "wrap", false),
             ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
         ]
@@ -149,16 +183,18 @@ impl Mechanism {
 
     /// Whether it works with keys of `key_type`.
     pub fn takes(&self, key_type: CK_KEY_TYPE) -> bool {
-        self.key_type == Some(key_type)
+        self.key_types.contains(&key_type)
     }
 
-    /// What C_GetMechanismInfo answers for it. Key sizes are in bits and those that the TPM has
-    /// keys of; 0 where there is no key.
+    /// What C_GetMechanismInfo answers for it. Key sizes are those that the TPM has keys of, in bits,
+    /// for AES and MACs in bytes; 0 where there is no key.
     pub fn info(&self, abilities: &Abilities) -> CK_MECHANISM_INFO {
         let sizes = self.sizes(abilities);
+        // PKCS#11 v3.1, "AES" and "HMAC mechanisms": bytes. "Generic secret key": bits.
+        let unit = if self.takes(CKK_AES) || self.mac.is_some() { 8 } else { 1 };
         CK_MECHANISM_INFO {
-            ulMinKeySize: sizes.iter().copied().min().unwrap_or(0),
-            ulMaxKeySize: sizes.iter().copied().max().unwrap_or(0),
+            ulMinKeySize: sizes.iter().copied().min().unwrap_or(0) / unit,
+            ulMaxKeySize: sizes.iter().copied().max().unwrap_or(0) / unit,
             flags: self.flags(),
         }
     }
@@ -167,14 +203,17 @@ impl Mechanism {
     pub fn is_offered(&self, abilities: &Abilities) -> bool {
         self.tpm_algorithms.iter().all(|id| abilities.algorithms.contains(id))
             && self.tpm_commands.iter().all(|code| abilities.commands.contains(code))
-            && (self.key_type.is_none() || !self.sizes(abilities).is_empty())
+            && (self.key_types.is_empty() || !self.sizes(abilities).is_empty())
     }
 
     /// The sizes of the TPM's keys that it works with, in bits.
     fn sizes(&self, abilities: &Abilities) -> Vec<CK_ULONG> {
-        let of_tpm: Vec<CK_ULONG> = match self.key_type {
-            Some(CKK_RSA) => abilities.rsa_bits.iter().map(|&bits| CK_ULONG::from(bits)).collect(),
-            Some(CKK_EC) => Curve::ALL
+        let numbers = |bits: &BTreeSet<u16>| bits.iter().map(|&n| CK_ULONG::from(n)).collect();
+        let of_tpm: Vec<CK_ULONG> = match self.key_types.first() {
+            Some(&CKK_RSA) => numbers(&abilities.rsa_bits),
+            Some(&CKK_AES) => numbers(&abilities.aes_bits),
+            Some(&CKK_GENERIC_SECRET) => vec![8, 8 * HMAC_KEY as CK_ULONG],
+            Some(&CKK_EC) => Curve::ALL
                 .into_iter()
                 .filter(|&curve| abilities.has_curve(curve))
                 .map(|curve| curve.bits() as CK_ULONG)

@@ -1,23 +1,31 @@
 //! Signing, whatever the mechanism.
 
-use cryptoki_sys::{CKR_FUNCTION_NOT_SUPPORTED, CKR_MECHANISM_INVALID};
+use cryptoki_sys::{CKR_FUNCTION_NOT_SUPPORTED, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID};
+use zeroize::Zeroizing;
 
-use super::hash::{Hash, Hasher};
+use super::hash::Hasher;
+use super::mac::wanted;
 use super::parameter::MechanismChoice;
-use super::row::Sign;
-use super::task::{Task, required};
+use super::row::{Mac, Mechanism, Sign};
+use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
-use crate::tpm::{Abilities, PrivateKey, PublicKey, Scheme};
+use crate::tpm::{Abilities, PrivateKey, Scheme};
 
-/// A signature being made.
+/// A signature or MAC being made.
 pub struct Signing {
     task: Task,
-    sign: Sign,
+    how: How,
     collected: Collected,
 }
 
+enum How {
+    Sign(Sign),
+    /// With how many of the MAC's bytes are wanted.
+    Mac(Mac, usize),
+}
+
 impl Signing {
-    /// Begins to sign with the private key of `public`.
+    /// Begins to sign with the private or secret key that `key` tells of.
     ///
     /// `scheme` is the one the TPM key is bound to, if any. `check` says whether an EC signature is
     /// verified before it is given out; an RSA one always is.
@@ -29,12 +37,15 @@ impl Signing {
     pub fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
-        public: &PublicKey,
+        key: &KeyFacts,
         scheme: Option<Scheme>,
         check: bool,
     ) -> Result<Self> {
-        let mut task = Task::new(choice, abilities, public)?;
-        let sign = required(task.row, task.row.sign, "sign")?;
+        let mut task = Task::new(choice, abilities, key)?;
+        let how = match task.row.mac {
+            Some(mac) => How::Mac(mac, wanted(&task, mac)?),
+            None => How::Sign(required(task.row, task.row.sign, "sign")?),
+        };
         if scheme.is_some() && scheme != task.row.bound_scheme {
             return Err(Error::new(
                 CKR_MECHANISM_INVALID,
@@ -43,13 +54,16 @@ impl Signing {
         }
         task.scheme = scheme;
         task.check = check;
-        let collected = Collected::new(task.row.hash);
-        Ok(Self { task, sign, collected })
+        let collected = Collected::new(task.row);
+        Ok(Self { task, how, collected })
     }
 
     /// Bytes of the signature, exactly.
     pub fn signature_len(&self) -> usize {
-        self.task.key.signature_len()
+        match self.how {
+            How::Sign(_) => self.task.key.signature_len(),
+            How::Mac(_, len) => len,
+        }
     }
 
     /// Takes a part of the data.
@@ -65,8 +79,8 @@ impl Signing {
     /// does not verify; those of the TPM.
     pub fn sign(&mut self, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
         match self.task.row.hash {
-            Some(hash) => (self.sign)(&self.task, &hash.digest(data), private),
-            None => (self.sign)(&self.task, data, private),
+            Some(hash) => self.run(&hash.digest(data), private),
+            None => self.run(data, private),
         }
     }
 
@@ -75,31 +89,73 @@ impl Signing {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; those of
     /// [`sign`](Self::sign).
     pub fn finish(&mut self, private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-        let digest = self.collected.finish()?;
-        (self.sign)(&self.task, &digest, private)
+        let collected = self.collected.finish()?;
+        self.run(&collected, private)
+    }
+
+    fn run(&self, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
+        match self.how {
+            How::Sign(sign) => sign(&self.task, data, private),
+            How::Mac(mac, len) => {
+                let mut made = (mac.run)(&self.task, data, private)?.to_vec();
+                made.truncate(len);
+                Ok(made)
+            }
+        }
     }
 }
 
 /// What the parts of a multi-part signature or verification come together in.
-pub(super) struct Collected(Option<Hasher>);
+pub(super) enum Collected {
+    /// They do not: the mechanism wants its data whole.
+    Nothing,
+    /// Their digest.
+    Digest(Hasher),
+    /// As they are, for a key that sees the message itself.
+    Message(Zeroizing<Vec<u8>>),
+}
 
 impl Collected {
-    pub(super) fn new(hash: Option<Hash>) -> Self {
-        Self(hash.map(Hash::hasher))
+    pub(super) fn new(row: &Mechanism) -> Self {
+        match (row.hash, row.mac) {
+            (Some(hash), _) => Self::Digest(hash.hasher()),
+            (None, Some(_)) => Self::Message(Zeroizing::default()),
+            (None, None) => Self::Nothing,
+        }
     }
 
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_HOST_MEMORY` for a message that does not fit.
     pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.hasher()?.update(part);
+        match self {
+            Self::Nothing => return Err(single_part()),
+            Self::Digest(hasher) => hasher.update(part),
+            Self::Message(message) => append(message, part)?,
+        }
         Ok(())
     }
 
-    pub(super) fn finish(&mut self) -> Result<Vec<u8>> {
-        Ok(self.hasher()?.finish())
+    pub(super) fn finish(&mut self) -> Result<Zeroizing<Vec<u8>>> {
+        match self {
+            Self::Nothing => Err(single_part()),
+            Self::Digest(hasher) => Ok(Zeroizing::new(hasher.finish())),
+            Self::Message(message) => Ok(std::mem::take(message)),
+        }
     }
+}
 
-    fn hasher(&mut self) -> Result<&mut Hasher> {
-        self.0.as_mut().ok_or_else(single_part)
+/// Appends without leaving copies of what was there behind.
+fn append(message: &mut Zeroizing<Vec<u8>>, part: &[u8]) -> Result<()> {
+    let needed = message.len().saturating_add(part.len());
+    if needed > message.capacity() {
+        let mut larger = Zeroizing::new(Vec::new());
+        larger
+            .try_reserve_exact(needed.saturating_mul(2))
+            .map_err(|cause| Error::because(CKR_HOST_MEMORY, "a message to be MACed", cause))?;
+        larger.extend_from_slice(message);
+        *message = larger;
     }
+    message.extend_from_slice(part);
+    Ok(())
 }
 
 /// The answer to parts of data for a mechanism that wants it whole.

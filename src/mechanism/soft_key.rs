@@ -2,26 +2,36 @@
 
 use std::sync::OnceLock;
 
+use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
+use hmac::{Hmac, Mac};
+
 use ::rsa::traits::PublicKeyParts;
 use ::rsa::{BigUint, RsaPrivateKey, hazmat};
+use cryptoki_sys::CK_KEY_TYPE;
 use p256::ecdsa::signature::hazmat::{PrehashSigner, RandomizedPrehashSigner};
 use p256::elliptic_curve::rand_core::OsRng;
 use zeroize::Zeroizing;
 
+use super::KeyFacts;
 use super::rsa::pad_left;
 use crate::error::Result;
-use crate::tpm::{Abilities, Curve, HashAlg, PrivateKey, PublicKey, Scheme, SecretBytes};
+use crate::tpm::{
+    Abilities, CipherMode, Curve, Direction, HashAlg, PrivateKey, PublicKey, Scheme, SecretBytes,
+};
 
 /// A TPM that has everything the table knows of.
 pub(super) fn everything() -> Abilities {
     Abilities {
-        algorithms: [0x01, 0x14, 0x18, 0x23]
+        algorithms: [0x01, 0x05, 0x06, 0x08, 0x14, 0x18, 0x23, 0x25]
             .into_iter()
             .chain(HashAlg::ALL.map(HashAlg::alg_id))
+            .chain(0x40..=0x44)
             .collect(),
-        commands: [0x153, 0x157, 0x159, 0x15D].into_iter().collect(),
+        commands: [0x153, 0x155, 0x157, 0x159, 0x15B, 0x15D, 0x193].into_iter().collect(),
         curves: Curve::ALL.map(Curve::curve_id).into_iter().collect(),
         rsa_bits: [1024, 2048, 3072].into_iter().collect(),
+        aes_bits: [128, 192, 256].into_iter().collect(),
+        input_buffer: 1024,
         ..Abilities::default()
     }
 }
@@ -32,6 +42,8 @@ pub(super) enum SoftKey {
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
     P521(p521::ecdsa::SigningKey),
+    /// A secret key: its CKK_ and its value.
+    Secret(CK_KEY_TYPE, Vec<u8>),
 }
 
 /// One RSA key of 1024 bits for all tests: making one is slow.
@@ -68,6 +80,7 @@ impl SoftKey {
                     exponent: key.e().to_bytes_be(),
                 };
             }
+            Self::Secret(..) => unreachable!("the public half of a secret key"),
             Self::P256(key) => {
                 (Curve::P256, key.verifying_key().to_encoded_point(false).as_bytes().to_vec())
             }
@@ -81,6 +94,15 @@ impl SoftKey {
         };
         let (x, y) = point[1..].split_at(curve.field_len());
         PublicKey::Ec { curve, x: x.to_vec(), y: y.to_vec() }
+    }
+
+    pub(super) fn facts(&self) -> KeyFacts {
+        match self {
+            Self::Secret(key_type, value) => {
+                KeyFacts::Secret { key_type: *key_type, len: value.len() }
+            }
+            pair => pair.public().into(),
+        }
     }
 
     /// ECDSA as the TPM does it, with a digest that has the length of its hash.
@@ -103,7 +125,7 @@ impl SoftKey {
                     key.sign_prehash_with_rng(&mut OsRng, &wide(66)).unwrap();
                 signature.to_vec()
             }
-            Self::Rsa(_) => unreachable!("ECDSA with an RSA key"),
+            Self::Rsa(_) | Self::Secret(..) => unreachable!("ECDSA with another key"),
         }
     }
 }
@@ -169,4 +191,87 @@ impl PrivateKey for SoftTpm<'_> {
     fn ecdh(&mut self, _x: &[u8], _y: &[u8]) -> Result<SecretBytes> {
         unreachable!("no mechanism derives")
     }
+
+    fn cipher(
+        &mut self,
+        mode: CipherMode,
+        direction: Direction,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<SecretBytes> {
+        let SoftKey::Secret(_, key) = self.key else { unreachable!("AES with a key pair") };
+        self.decrypted += 1;
+        Ok(Zeroizing::new(self.answer(cipher(key, mode, direction, iv, data))))
+    }
+
+    fn hmac(&mut self, hash: HashAlg, message: &[u8], _buffer: usize) -> Result<SecretBytes> {
+        let SoftKey::Secret(_, key) = self.key else { unreachable!("HMAC with a key pair") };
+        self.decrypted += 1;
+        Ok(Zeroizing::new(self.answer(match hash {
+            HashAlg::Sha1 => mac::<Hmac<sha1::Sha1>>(key, message),
+            HashAlg::Sha256 => mac::<Hmac<sha2::Sha256>>(key, message),
+            HashAlg::Sha384 => mac::<Hmac<sha2::Sha384>>(key, message),
+            HashAlg::Sha512 => mac::<Hmac<sha2::Sha512>>(key, message),
+        })))
+    }
+}
+
+fn mac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mac = <M as Mac>::new_from_slice(key).unwrap();
+    mac.chain_update(message).finalize().into_bytes().to_vec()
+}
+
+fn block(key: &[u8], direction: Direction, block: &[u8]) -> Vec<u8> {
+    fn run<C: BlockEncrypt + BlockDecrypt + KeyInit>(key: &[u8], to: Direction, at: &mut [u8]) {
+        let cipher = C::new_from_slice(key).unwrap();
+        match to {
+            Direction::Encrypt => cipher.encrypt_block(at.into()),
+            Direction::Decrypt => cipher.decrypt_block(at.into()),
+        }
+    }
+    let mut block = block.to_vec();
+    match key.len() {
+        16 => run::<aes::Aes128>(key, direction, &mut block),
+        24 => run::<aes::Aes192>(key, direction, &mut block),
+        _ => run::<aes::Aes256>(key, direction, &mut block),
+    }
+    block
+}
+
+/// The modes of NIST SP 800-38A, block by block.
+fn cipher(key: &[u8], mode: CipherMode, way: Direction, iv: &[u8], data: &[u8]) -> Vec<u8> {
+    let xor = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a ^ b).collect::<Vec<u8>>();
+    let mut chain = iv.to_vec();
+    let mut out = Vec::new();
+    for part in data.chunks(16) {
+        let done = match (mode, way) {
+            (CipherMode::Ecb, _) => block(key, way, part),
+            (CipherMode::Cbc, Direction::Encrypt) => {
+                chain = block(key, way, &xor(part, &chain));
+                chain.clone()
+            }
+            (CipherMode::Cbc, Direction::Decrypt) => {
+                let done = xor(&block(key, way, part), &chain);
+                chain = part.to_vec();
+                done
+            }
+            (CipherMode::Cfb, _) => {
+                let done = xor(part, &block(key, Direction::Encrypt, &chain));
+                chain = if way == Direction::Encrypt { done.clone() } else { part.to_vec() };
+                done
+            }
+            (CipherMode::Ofb, _) => {
+                chain = block(key, Direction::Encrypt, &chain);
+                xor(part, &chain)
+            }
+            (CipherMode::Ctr, _) => {
+                let done = xor(part, &block(key, Direction::Encrypt, &chain));
+                let next = u128::from_be_bytes(chain.try_into().unwrap()).wrapping_add(1);
+                chain = next.to_be_bytes().to_vec();
+                done
+            }
+        };
+        out.extend(done);
+    }
+    out
 }

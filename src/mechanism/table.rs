@@ -5,9 +5,9 @@ use cryptoki_sys::*;
 
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{Mechanism, RunsIn};
-use super::{ecdsa, key_pair, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw};
-use crate::tpm::{HashAlg, Scheme};
+use super::row::{Mechanism, Mode, RunsIn};
+use super::{ecdsa, key_pair, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key};
+use crate::tpm::{CipherMode, HMAC_KEY, HashAlg, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID and TPM_CC.
 const TPM_ALG_RSA: u16 = 0x0001;
@@ -17,6 +17,13 @@ const TPM_CC_CREATE: u32 = 0x153;
 const TPM_CC_LOAD: u32 = 0x157;
 const TPM_CC_RSA_DECRYPT: u32 = 0x159;
 const TPM_CC_SIGN: u32 = 0x15D;
+const TPM_ALG_HMAC: u16 = 0x0005;
+const TPM_ALG_AES: u16 = 0x0006;
+const TPM_ALG_KEYEDHASH: u16 = 0x0008;
+const TPM_ALG_SYMCIPHER: u16 = 0x0025;
+const TPM_CC_ENCRYPT_DECRYPT2: u32 = 0x193;
+const TPM_CC_HMAC: u32 = 0x155;
+const TPM_CC_HMAC_START: u32 = 0x15B;
 
 /// A row by its name.
 macro_rules! row {
@@ -87,6 +94,84 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     ecdsa(row!(CKM_ECDSA_SHA3_256), Some(Hash::Sha3_256), None),
     ecdsa(row!(CKM_ECDSA_SHA3_384), Some(Hash::Sha3_384), None),
     ecdsa(row!(CKM_ECDSA_SHA3_512), Some(Hash::Sha3_512), None),
+    Mechanism {
+        generate_key: Some(secret_key::aes),
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER],
+        tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD, TPM_CC_ENCRYPT_DECRYPT2],
+        ..aes(row!(CKM_AES_KEY_GEN))
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
+        ..cipher(row!(CKM_AES_ECB), CipherMode::Ecb, ParameterShape::None)
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
+        ..cipher(row!(CKM_AES_CBC), CipherMode::Cbc, ParameterShape::Iv)
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
+        cipher: Some(Mode { mode: CipherMode::Cbc, padded: true }),
+        ..cipher(row!(CKM_AES_CBC_PAD), CipherMode::Cbc, ParameterShape::Iv)
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ctr as u16],
+        ..cipher(row!(CKM_AES_CTR), CipherMode::Ctr, ParameterShape::Counter)
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ofb as u16],
+        ..cipher(row!(CKM_AES_OFB), CipherMode::Ofb, ParameterShape::Iv)
+    },
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cfb as u16],
+        ..cipher(row!(CKM_AES_CFB128), CipherMode::Cfb, ParameterShape::Iv)
+    },
+    cmac(row!(CKM_AES_CMAC), ParameterShape::None),
+    cmac(row!(CKM_AES_CMAC_GENERAL), ParameterShape::MacLength),
+    Mechanism {
+        generate_key: Some(secret_key::generic),
+        tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
+        ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
+        ..hmac(row!(CKM_SHA_1_HMAC), HashAlg::Sha1, ParameterShape::None)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
+        ..hmac(row!(CKM_SHA_1_HMAC_GENERAL), HashAlg::Sha1, ParameterShape::MacLength)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA256_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16],
+        ..hmac(row!(CKM_SHA256_HMAC), HashAlg::Sha256, ParameterShape::None)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA256_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16],
+        ..hmac(row!(CKM_SHA256_HMAC_GENERAL), HashAlg::Sha256, ParameterShape::MacLength)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA384_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16],
+        ..hmac(row!(CKM_SHA384_HMAC), HashAlg::Sha384, ParameterShape::None)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA384_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16],
+        ..hmac(row!(CKM_SHA384_HMAC_GENERAL), HashAlg::Sha384, ParameterShape::MacLength)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA512_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16],
+        ..hmac(row!(CKM_SHA512_HMAC), HashAlg::Sha512, ParameterShape::None)
+    },
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_SHA512_HMAC],
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16],
+        ..hmac(row!(CKM_SHA512_HMAC_GENERAL), HashAlg::Sha512, ParameterShape::MacLength)
+    },
     Mechanism { digest: Some(Hash::Sha1), ..row!(CKM_SHA_1) },
     Mechanism { digest: Some(Hash::Sha224), ..row!(CKM_SHA224) },
     Mechanism { digest: Some(Hash::Sha256), ..row!(CKM_SHA256) },
@@ -101,7 +186,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
 /// RSA, finished by the raw private operation.
 const fn rsa(row: Mechanism) -> Mechanism {
     Mechanism {
-        key_type: Some(CKK_RSA),
+        key_types: &[CKK_RSA],
         key_bits: 1024..=4096,
         runs_in: RunsIn::Tpm,
         tpm_algorithms: &[TPM_ALG_RSA],
@@ -136,7 +221,7 @@ const fn pss(row: Mechanism, hash: Option<Hash>) -> Mechanism {
 /// Elliptic curves over prime fields.
 const fn ec(row: Mechanism) -> Mechanism {
     Mechanism {
-        key_type: Some(CKK_EC),
+        key_types: &[CKK_EC],
         key_bits: 256..=521,
         runs_in: RunsIn::Tpm,
         tpm_algorithms: &[TPM_ALG_ECC],
@@ -155,5 +240,57 @@ const fn ecdsa(row: Mechanism, hash: Option<Hash>, bound_scheme: Option<Scheme>)
         sign: Some(ecdsa::sign),
         verify: Some(ecdsa::verify),
         ..ec(row)
+    }
+}
+
+/// AES.
+const fn aes(row: Mechanism) -> Mechanism {
+    Mechanism { key_types: &[CKK_AES], key_bits: 128..=256, runs_in: RunsIn::Tpm, ..row }
+}
+
+/// A mode of AES, without padding.
+const fn cipher(row: Mechanism, mode: CipherMode, parameter: ParameterShape) -> Mechanism {
+    Mechanism {
+        cipher: Some(Mode { mode, padded: false }),
+        parameter,
+        tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
+        ..aes(row)
+    }
+}
+
+/// CMAC, of full length or of the length the parameter says.
+const fn cmac(row: Mechanism, parameter: ParameterShape) -> Mechanism {
+    Mechanism {
+        mac: Some(mac::CMAC),
+        parameter,
+        tpm_algorithms: &[
+            TPM_ALG_AES,
+            TPM_ALG_SYMCIPHER,
+            CipherMode::Ecb as u16,
+            CipherMode::Cbc as u16,
+        ],
+        tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
+        ..aes(row)
+    }
+}
+
+/// Generic secrets.
+const fn generic(row: Mechanism) -> Mechanism {
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET],
+        key_bits: 8..=8 * HMAC_KEY as CK_ULONG,
+        runs_in: RunsIn::Tpm,
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC],
+        ..row
+    }
+}
+
+/// HMAC, of full length or of the length the parameter says.
+const fn hmac(row: Mechanism, hash: HashAlg, parameter: ParameterShape) -> Mechanism {
+    Mechanism {
+        mac: Some(mac::hmac(hash)),
+        parameter,
+        tpm_commands: &[TPM_CC_HMAC, TPM_CC_HMAC_START],
+        ..generic(row)
     }
 }

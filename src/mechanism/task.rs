@@ -23,12 +23,35 @@ pub(super) struct Task {
     pub(super) tpm_hashes: Vec<HashAlg>,
     /// Whether an EC signature is checked before it is given out; RSA ones always are.
     pub(super) check: bool,
+    /// Most bytes the TPM takes in one command.
+    pub(super) input_buffer: usize,
 }
 
-/// A public key, ready for arithmetic.
+/// What is known of a key outside the TPM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyFacts {
+    /// A public key, or the public half of a private one.
+    Public(PublicKey),
+    /// A secret key.
+    Secret {
+        /// Its CKK_.
+        key_type: CK_KEY_TYPE,
+        /// Bytes of its value.
+        len: usize,
+    },
+}
+
+impl From<PublicKey> for KeyFacts {
+    fn from(key: PublicKey) -> Self {
+        Self::Public(key)
+    }
+}
+
+/// A key, ready for what is done outside the TPM.
 pub(super) enum KeyInUse {
     Rsa(RsaPublic),
     Ec(EcPublic),
+    Secret { key_type: CK_KEY_TYPE, len: usize },
 }
 
 impl KeyInUse {
@@ -46,6 +69,7 @@ impl KeyInUse {
         match self {
             Self::Rsa(_) => CKK_RSA,
             Self::Ec(_) => CKK_EC,
+            Self::Secret { key_type, .. } => *key_type,
         }
     }
 
@@ -53,15 +77,17 @@ impl KeyInUse {
         let bits = match self {
             Self::Rsa(key) => key.bits(),
             Self::Ec(key) => key.curve().bits(),
+            Self::Secret { len, .. } => len.saturating_mul(8),
         };
         bits as CK_ULONG
     }
 
-    /// Bytes of a signature: the modulus, or r and s of the order's width.
+    /// Bytes of a signature: the modulus, or r and s of the order's width. 0 for a secret key.
     pub(super) fn signature_len(&self) -> usize {
         match self {
             Self::Rsa(key) => key.len(),
             Self::Ec(key) => key.curve().field_len() * 2,
+            Self::Secret { .. } => 0,
         }
     }
 }
@@ -73,10 +99,17 @@ impl Task {
     pub(super) fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
-        key: &PublicKey,
+        key: &KeyFacts,
     ) -> Result<Self> {
         let row = find(choice.ckm, abilities)?;
-        let key = KeyInUse::new(key).map_err(|error| error.told_as(CKR_FUNCTION_FAILED))?;
+        let key = match key {
+            KeyFacts::Public(key) => {
+                KeyInUse::new(key).map_err(|error| error.told_as(CKR_FUNCTION_FAILED))?
+            }
+            KeyFacts::Secret { key_type, len } => {
+                KeyInUse::Secret { key_type: *key_type, len: *len }
+            }
+        };
         if !row.takes(key.key_type()) {
             return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, format!("{}: key type", row.name)));
         }
@@ -90,6 +123,7 @@ impl Task {
             scheme: None,
             tpm_hashes: HashAlg::ALL.into_iter().filter(|&h| abilities.has_hash(h)).collect(),
             check: true,
+            input_buffer: abilities.input_buffer,
         };
         (row.accepts)(&task)?;
         Ok(task)
@@ -99,7 +133,7 @@ impl Task {
     pub(super) fn rsa(&self) -> Result<&RsaPublic> {
         match &self.key {
             KeyInUse::Rsa(key) => Ok(key),
-            KeyInUse::Ec(_) => Err(Error::bug("an RSA mechanism with an EC key")),
+            _ => Err(Error::bug("an RSA mechanism with another key")),
         }
     }
 
@@ -107,7 +141,7 @@ impl Task {
     pub(super) fn ec(&self) -> Result<&EcPublic> {
         match &self.key {
             KeyInUse::Ec(key) => Ok(key),
-            KeyInUse::Rsa(_) => Err(Error::bug("an EC mechanism with an RSA key")),
+            _ => Err(Error::bug("an EC mechanism with another key")),
         }
     }
 }

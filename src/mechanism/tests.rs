@@ -13,8 +13,15 @@ use super::*;
 use crate::error::Result;
 use crate::tpm::{Abilities, Curve, HashAlg, KeyKind, PublicKey, Scheme};
 
+/// What a public key needs of the TPM.
+pub(super) const NO_KEY: Option<SoftTpm<'static>> = None;
+
 pub(super) fn plain(ckm: CK_MECHANISM_TYPE) -> MechanismChoice {
     MechanismChoice { ckm, parameter: Parameter::None }
+}
+
+pub(super) fn with(ckm: CK_MECHANISM_TYPE, parameter: Parameter) -> MechanismChoice {
+    MechanismChoice { ckm, parameter }
 }
 
 fn pss(ckm: CK_MECHANISM_TYPE, salt_len: CK_ULONG) -> MechanismChoice {
@@ -35,14 +42,23 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
         ParameterShape::None => plain(row.ckm),
         ParameterShape::Pss => pss(row.ckm, 20),
         ParameterShape::Oaep => oaep(CKM_SHA256, CKG_MGF1_SHA256, b"label"),
+        ParameterShape::Iv => with(row.ckm, Parameter::Bytes(vec![0x1f; 16])),
+        ParameterShape::Counter => {
+            with(row.ckm, Parameter::Counter { bits: 64, block: [0xff; 16] })
+        }
+        ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
     }
 }
 
 /// The keys that `row` works with.
 pub(super) fn keys(row: &Mechanism) -> Vec<SoftKey> {
-    match row.key_type {
-        Some(CKK_RSA) => vec![rsa_key()],
-        Some(CKK_EC) => ec_keys().into(),
+    match row.key_types.first() {
+        Some(&CKK_RSA) => vec![rsa_key()],
+        Some(&CKK_EC) => ec_keys().into(),
+        Some(&CKK_AES) => {
+            [16, 24, 32].map(|len| SoftKey::Secret(CKK_AES, (0..len).collect())).into()
+        }
+        Some(&CKK_GENERIC_SECRET) => vec![SoftKey::Secret(CKK_GENERIC_SECRET, vec![0x0b; 20])],
         _ => Vec::new(),
     }
 }
@@ -52,19 +68,19 @@ pub(super) fn signing_rows() -> impl Iterator<Item = &'static Mechanism> {
 }
 
 pub(super) fn signing(choice: &MechanismChoice, key: &SoftKey) -> Result<Signing> {
-    Signing::new(choice, &everything(), &key.public(), None, true)
+    Signing::new(choice, &everything(), &key.facts(), None, true)
 }
 
 pub(super) fn verifying(choice: &MechanismChoice, key: &SoftKey) -> Result<Verifying> {
-    Verifying::new(choice, &everything(), &key.public())
+    Verifying::new(choice, &everything(), &key.facts())
 }
 
 pub(super) fn encrypting(choice: &MechanismChoice, key: &SoftKey) -> Result<Encrypting> {
-    Encrypting::new(choice, &everything(), &key.public())
+    Encrypting::new(choice, &everything(), &key.facts())
 }
 
 pub(super) fn decrypting(choice: &MechanismChoice, key: &SoftKey) -> Result<Decrypting> {
-    Decrypting::new(choice, &everything(), &key.public(), None)
+    Decrypting::new(choice, &everything(), &key.facts(), None)
 }
 
 #[track_caller]
@@ -81,7 +97,7 @@ fn the_table_says_each_mechanism_once_and_lists_none_that_does_nothing() {
     for row in MECHANISMS {
         assert!(seen.insert(row.ckm), "{} twice", row.name);
         assert!(row.abilities().iter().any(|ability| ability.offered), "{}", row.name);
-        assert_eq!(row.key_type.is_some(), row.runs_in == RunsIn::Tpm, "{}", row.name);
+        assert_eq!(!row.key_types.is_empty(), row.runs_in == RunsIn::Tpm, "{}", row.name);
         if let Some(Scheme::Ecdsa(hash) | Scheme::RsaSsa(hash)) = row.bound_scheme {
             assert_eq!(row.hash.and_then(Hash::tpm), Some(hash), "{}", row.name);
         }
@@ -144,7 +160,7 @@ fn what_a_mechanism_signs_it_verifies_and_nothing_else() {
             assert_eq!(signature.len(), signing.signature_len(), "{}", row.name);
 
             let verify = |data: &[u8], signature: &[u8]| {
-                verifying(&choice, &key).unwrap().verify(data, signature)
+                verifying(&choice, &key).unwrap().verify(data, signature, NO_KEY)
             };
             verify(&data, &signature).unwrap();
             refused(verify(&[0xa5; 32], &signature), CKR_SIGNATURE_INVALID);
@@ -169,13 +185,13 @@ fn single_part_mechanisms_refuse_parts() {
                 refused(signing.finish(&mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
                 let mut verifying = verifying(&choice, &key).unwrap();
                 refused(verifying.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
-                refused(verifying.finish(b"signature"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(verifying.finish(b"signature", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
             }
             if row.encrypt.is_some() {
                 let mut encrypting = encrypting(&choice, &key).unwrap();
-                refused(encrypting.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(encrypting.update(b"part", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
                 let mut decrypting = decrypting(&choice, &key).unwrap();
-                refused(decrypting.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(decrypting.update(b"part", &mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
             }
             assert_eq!((tpm.decrypted, tpm.signed.len()), (0, 0));
         }
@@ -185,18 +201,18 @@ fn single_part_mechanisms_refuse_parts() {
 #[test]
 fn a_mechanism_serves_only_the_functions_its_row_has() {
     for row in MECHANISMS {
-        let key = match row.key_type {
-            Some(CKK_EC) => ec_keys()[0].public(),
-            _ => rsa_key().public(),
-        };
+        let key = keys(row).first().map_or(rsa_key().facts(), SoftKey::facts);
         let (choice, tpm) = (choice(row), everything());
-        let no =
-            if row.key_type.is_some() { CKR_MECHANISM_INVALID } else { CKR_KEY_TYPE_INCONSISTENT };
-        if row.sign.is_none() {
+        let no = if !row.key_types.is_empty() {
+            CKR_MECHANISM_INVALID
+        } else {
+            CKR_KEY_TYPE_INCONSISTENT
+        };
+        if row.sign.is_none() && row.mac.is_none() {
             refused(Signing::new(&choice, &tpm, &key, None, true), no);
             refused(Verifying::new(&choice, &tpm, &key), no);
         }
-        if row.encrypt.is_none() {
+        if row.encrypt.is_none() && row.cipher.is_none() {
             refused(Encrypting::new(&choice, &tpm, &key), no);
             refused(Decrypting::new(&choice, &tpm, &key, None), no);
         }
@@ -206,6 +222,9 @@ fn a_mechanism_serves_only_the_functions_its_row_has() {
         if row.generate_key_pair.is_none() {
             let refusal = check_key_pair(&choice, KeyKind::Ec(Curve::P256), &tpm);
             refused(refusal, CKR_MECHANISM_INVALID);
+        }
+        if row.generate_key.is_none() {
+            refused(secret_key(&choice, 16, &tpm), CKR_MECHANISM_INVALID);
         }
     }
     refused(Digesting::new(&plain(CKM_VENDOR_DEFINED)), CKR_MECHANISM_INVALID);
@@ -217,7 +236,7 @@ fn keys_of_another_type_or_size_are_refused() {
     refused(signing(&plain(CKM_RSA_PKCS), &p256), CKR_KEY_TYPE_INCONSISTENT);
     refused(verifying(&plain(CKM_ECDSA), &rsa_key()), CKR_KEY_TYPE_INCONSISTENT);
     for modulus in [vec![0xff; 64], vec![0xff; 513]] {
-        let key = PublicKey::Rsa { modulus, exponent: vec![3] };
+        let key = PublicKey::Rsa { modulus, exponent: vec![3] }.into();
         let refusal = Verifying::new(&plain(CKM_RSA_PKCS), &everything(), &key);
         refused(refusal, CKR_KEY_SIZE_RANGE);
     }
@@ -269,7 +288,7 @@ fn the_pss_salt_has_exactly_the_length_the_caller_chose() {
             for other in [salt_len.saturating_sub(1), salt_len, 94.min(salt_len + 1)] {
                 let verified = verifying(&pss(CKM_SHA256_RSA_PKCS_PSS, other), &key)
                     .unwrap()
-                    .verify(b"data", &signature);
+                    .verify(b"data", &signature, NO_KEY);
                 assert_eq!(verified.is_ok(), other == salt_len, "{salt_len} taken for {other}");
             }
         }
@@ -302,8 +321,9 @@ fn data_too_long_or_too_large_is_refused_before_the_tpm_is_asked() {
     }
     assert_eq!(tpm.decrypted, 0);
 
-    let encrypt =
-        |choice: &MechanismChoice, data: &[u8]| encrypting(choice, &key).unwrap().encrypt(data);
+    let encrypt = |choice: &MechanismChoice, data: &[u8]| {
+        encrypting(choice, &key).unwrap().encrypt(data, NO_KEY)
+    };
     refused(encrypt(&plain(CKM_RSA_PKCS), &[0; 118]), CKR_DATA_LEN_RANGE);
     refused(encrypt(&oaep, &[0; 128 - 41]), CKR_DATA_LEN_RANGE);
     refused(encrypt(&plain(CKM_RSA_X_509), &[0; 129]), CKR_DATA_LEN_RANGE);
@@ -329,16 +349,16 @@ fn oaep_wants_a_key_that_is_long_enough_for_its_hash() {
 fn oaep_takes_only_its_own_label_and_hash_and_mask() {
     let key = rsa_key();
     let chosen = oaep(CKM_SHA256, CKG_MGF1_SHA1, b"label");
-    let ciphertext = encrypting(&chosen, &key).unwrap().encrypt(b"secret").unwrap();
+    let ciphertext = encrypting(&chosen, &key).unwrap().encrypt(b"secret", NO_KEY).unwrap();
     for (other, rv) in [
         (oaep(CKM_SHA256, CKG_MGF1_SHA1, b"other"), CKR_ENCRYPTED_DATA_INVALID),
         (oaep(CKM_SHA3_256, CKG_MGF1_SHA1, b"label"), CKR_ENCRYPTED_DATA_INVALID),
         (oaep(CKM_SHA256, CKG_MGF1_SHA256, b"label"), CKR_ENCRYPTED_DATA_INVALID),
     ] {
-        let decrypting = decrypting(&other, &key).unwrap();
+        let mut decrypting = decrypting(&other, &key).unwrap();
         refused(decrypting.decrypt(&ciphertext, &mut SoftTpm::new(&key)), rv);
     }
-    let decrypting = decrypting(&chosen, &key).unwrap();
+    let mut decrypting = decrypting(&chosen, &key).unwrap();
     let message = decrypting.decrypt(&ciphertext, &mut SoftTpm::new(&key)).unwrap();
     assert_eq!(message.as_slice(), b"secret");
 }
@@ -354,11 +374,11 @@ fn a_wrong_signature_of_the_tpm_is_never_given_out() {
     }
     let [key, ..] = ec_keys();
     let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
-    let unchecked = Signing::new(&plain(CKM_ECDSA), &everything(), &key.public(), None, false);
+    let unchecked = Signing::new(&plain(CKM_ECDSA), &everything(), &key.facts(), None, false);
     assert_eq!(unchecked.unwrap().sign(&[1; 32], &mut tpm).unwrap().len(), 64);
     let key = rsa_key();
     let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
-    let unchecked = Signing::new(&plain(CKM_RSA_PKCS), &everything(), &key.public(), None, false);
+    let unchecked = Signing::new(&plain(CKM_RSA_PKCS), &everything(), &key.facts(), None, false);
     refused(unchecked.unwrap().sign(&[1; 32], &mut tpm), CKR_DEVICE_ERROR);
 }
 
@@ -367,16 +387,16 @@ fn a_key_bound_to_a_scheme_signs_by_it_and_by_nothing_else() {
     for row in signing_rows() {
         let Some(scheme) = row.bound_scheme else { continue };
         for key in keys(row) {
-            let public = key.public();
+            let public = key.facts();
             let bound = |ckm: &MechanismChoice| {
                 Signing::new(ckm, &everything(), &public, Some(scheme), true)
             };
             let mut tpm = SoftTpm::new(&key);
             let signature = bound(&choice(row)).unwrap().sign(b"data", &mut tpm).unwrap();
-            verifying(&choice(row), &key).unwrap().verify(b"data", &signature).unwrap();
+            verifying(&choice(row), &key).unwrap().verify(b"data", &signature, NO_KEY).unwrap();
             let digest = row.hash.unwrap().digest(b"data");
             assert_eq!((tpm.decrypted, tpm.signed), (0, vec![(digest, scheme)]));
-            for other in signing_rows().filter(|other| other.key_type == row.key_type) {
+            for other in signing_rows().filter(|other| other.key_types == row.key_types) {
                 if other.ckm != row.ckm {
                     refused(bound(&choice(other)), CKR_MECHANISM_INVALID);
                 }
@@ -384,7 +404,7 @@ fn a_key_bound_to_a_scheme_signs_by_it_and_by_nothing_else() {
         }
     }
     let scheme = Some(Scheme::RsaSsa(HashAlg::Sha256));
-    let key = rsa_key().public();
+    let key = rsa_key().facts();
     let refusal = Decrypting::new(&plain(CKM_RSA_PKCS), &everything(), &key, scheme);
     refused(refusal, CKR_MECHANISM_INVALID);
 }
@@ -420,12 +440,12 @@ fn a_key_too_long_for_the_hashes_of_the_tpm_is_refused_at_the_start() {
     let mut tpm = everything();
     tpm.algorithms.remove(&HashAlg::Sha384.alg_id());
     tpm.algorithms.remove(&HashAlg::Sha512.alg_id());
-    let begin = |ckm, key: &SoftKey| Signing::new(&plain(ckm), &tpm, &key.public(), None, true);
+    let begin = |ckm, key: &SoftKey| Signing::new(&plain(ckm), &tpm, &key.facts(), None, true);
     refused(begin(CKM_ECDSA_SHA384, &p384), CKR_KEY_SIZE_RANGE);
     refused(begin(CKM_ECDSA_SHA512, &p521), CKR_KEY_SIZE_RANGE);
     for (ckm, key) in [(CKM_ECDSA_SHA512, &p256), (CKM_ECDSA_SHA256, &p521)] {
         let signature = begin(ckm, key).unwrap().sign(b"data", &mut SoftTpm::new(key)).unwrap();
-        verifying(&plain(ckm), key).unwrap().verify(b"data", &signature).unwrap();
+        verifying(&plain(ckm), key).unwrap().verify(b"data", &signature, NO_KEY).unwrap();
     }
 }
 

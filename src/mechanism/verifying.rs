@@ -1,35 +1,44 @@
-//! Verification with a public key, in software whatever the mechanism.
+//! Verification: with a public key in software, whatever the mechanism; of a MAC by making it again.
 
+use cryptoki_sys::{CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE};
+use subtle::ConstantTimeEq;
+
+use super::mac::wanted;
 use super::parameter::MechanismChoice;
-use super::row::Verify;
+use super::row::{Mac, Verify};
 use super::signing::Collected;
-use super::task::{Task, required};
-use crate::error::Result;
-use crate::tpm::{Abilities, PublicKey};
+use super::task::{KeyFacts, Task, required};
+use crate::error::{Error, Result};
+use crate::tpm::{Abilities, PrivateKey};
 
-/// A signature being checked.
+/// A signature or MAC being checked.
 pub struct Verifying {
     task: Task,
-    verify: Verify,
+    how: How,
     collected: Collected,
 }
 
+enum How {
+    Verify(Verify),
+    /// With how many of the MAC's bytes there must be.
+    Mac(Mac, usize),
+}
+
 impl Verifying {
-    /// Begins to verify with `public`.
+    /// Begins to verify with the public or secret key that `key` tells of.
     ///
     /// Errors: `CKR_MECHANISM_INVALID` (unknown, not offered, does not verify),
     /// `CKR_MECHANISM_PARAM_INVALID`, `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`.
     ///
     /// PKCS#11 v3.1, C_VerifyInit.
-    pub fn new(
-        choice: &MechanismChoice,
-        abilities: &Abilities,
-        public: &PublicKey,
-    ) -> Result<Self> {
-        let task = Task::new(choice, abilities, public)?;
-        let verify = required(task.row, task.row.verify, "verify")?;
-        let collected = Collected::new(task.row.hash);
-        Ok(Self { task, verify, collected })
+    pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
+        let task = Task::new(choice, abilities, key)?;
+        let how = match task.row.mac {
+            Some(mac) => How::Mac(mac, wanted(&task, mac)?),
+            None => How::Verify(required(task.row, task.row.verify, "verify")?),
+        };
+        let collected = Collected::new(task.row);
+        Ok(Self { task, how, collected })
     }
 
     /// Takes a part of the data.
@@ -39,13 +48,19 @@ impl Verifying {
         self.collected.update(part)
     }
 
-    /// Checks that `signature` is of `data`, which is all there is.
+    /// Checks that `signature` is of `data`, which is all there is. `secret` is the key in the TPM,
+    /// where it is a secret one.
     ///
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_SIGNATURE_LEN_RANGE`, `CKR_SIGNATURE_INVALID`.
-    pub fn verify(&mut self, data: &[u8], signature: &[u8]) -> Result<()> {
+    pub fn verify(
+        &mut self,
+        data: &[u8],
+        signature: &[u8],
+        secret: Option<impl PrivateKey>,
+    ) -> Result<()> {
         match self.task.row.hash {
-            Some(hash) => (self.verify)(&self.task, &hash.digest(data), signature),
-            None => (self.verify)(&self.task, data, signature),
+            Some(hash) => self.run(&hash.digest(data), signature, secret),
+            None => self.run(data, signature, secret),
         }
     }
 
@@ -53,8 +68,25 @@ impl Verifying {
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; those of
     /// [`verify`](Self::verify).
-    pub fn finish(&mut self, signature: &[u8]) -> Result<()> {
-        let digest = self.collected.finish()?;
-        (self.verify)(&self.task, &digest, signature)
+    pub fn finish(&mut self, signature: &[u8], secret: Option<impl PrivateKey>) -> Result<()> {
+        let collected = self.collected.finish()?;
+        self.run(&collected, signature, secret)
+    }
+
+    fn run(&self, data: &[u8], signature: &[u8], secret: Option<impl PrivateKey>) -> Result<()> {
+        let (mac, len) = match self.how {
+            How::Verify(verify) => return verify(&self.task, data, signature),
+            How::Mac(mac, len) => (mac, len),
+        };
+        if signature.len() != len {
+            return Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a MAC of another length"));
+        }
+        let mut secret = secret.ok_or_else(|| Error::bug("a MAC without its key"))?;
+        let made = (mac.run)(&self.task, data, &mut secret)?;
+        if bool::from(made.get(..len).unwrap_or_default().ct_eq(signature)) {
+            Ok(())
+        } else {
+            Err(Error::new(CKR_SIGNATURE_INVALID, "the MAC is another"))
+        }
     }
 }

@@ -13,7 +13,7 @@ use cryptoki_sys::{
 
 use super::attribute::{self, Attribute, Given, Holders};
 use super::value::{AttributeSet, Value};
-use super::{certificate, public, usage};
+use super::{certificate, public, secret_key, usage};
 use crate::error::{Error, Result};
 
 /// Who is logged in.
@@ -139,9 +139,10 @@ pub fn new_object(path: Path, template: &AttributeSet, actor: Actor) -> Result<A
     check_together(&object)?;
     if path == Path::Create {
         complete_created(holder, &mut object)?;
-    } else if matches!(path, Path::Generate { .. }) && object.is_true(CKA_EXTRACTABLE) {
+    }
+    if object.is_true(CKA_EXTRACTABLE) && matches!(path, Path::Create | Path::Generate { .. }) {
         // Keys are made with fixedTPM and fixedParent; one that may leave needs another TPM object.
-        return Err(inconsistent("keys that can be extracted are not generated"));
+        return Err(inconsistent("keys that can be extracted are not offered"));
     }
     actor.may_write(&object)?;
     Ok(object)
@@ -167,8 +168,8 @@ fn settle_kind(path: Path, object: &mut AttributeSet) -> Result<Holders> {
     if is_key && object.key_type().is_none() {
         return Err(incomplete(CKA_KEY_TYPE));
     }
-    if path == Path::Create && matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
-        return Err(inconsistent("private and secret keys are generated, not created from values"));
+    if path == Path::Create && class == CKO_PRIVATE_KEY {
+        return Err(inconsistent("private keys are generated, not created from values"));
     }
     if path == Path::Unwrap && !matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
         return Err(inconsistent("only private and secret keys are unwrapped"));
@@ -263,6 +264,9 @@ pub(super) fn check_together(object: &AttributeSet) -> Result<()> {
 fn complete_created(holder: Holders, object: &mut AttributeSet) -> Result<()> {
     if holder == Holders::CERTIFICATE {
         return certificate::complete(object);
+    }
+    if Holders::SECRET.contain(holder) {
+        return secret_key::complete(object);
     }
     if Holders::PUBLIC.contain(holder) {
         let key = public::public_key(object)?;

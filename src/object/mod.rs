@@ -11,6 +11,7 @@
 //! | `usage.rs` | `CKA_SIGN`, `CKA_DECRYPT` and their like: what a key is for |
 //! | `creation.rs` | a template made into a new object |
 //! | `key_pair.rs` | two templates and a public key made into a key pair |
+//! | `secret_key.rs` | a template made into a request for a secret key |
 //! | `certificate.rs` | what an X.509 certificate says of itself |
 //! | `public.rs` | public keys in attributes: `CKA_EC_PARAMS`, `CKA_EC_POINT`, `CKA_PUBLIC_KEY_INFO` |
 //! | `change.rs` | `C_SetAttributeValue`, `C_CopyObject`, `C_DestroyObject`: what they allow |
@@ -35,6 +36,7 @@ pub mod profile;
 pub mod public;
 pub mod reading;
 pub mod search;
+pub mod secret_key;
 mod table;
 pub mod template;
 #[cfg(test)]
@@ -50,5 +52,6 @@ pub use key_pair::{KeyPairRequest, key_pair_request};
 pub use public::public_key;
 pub use reading::{answer, size};
 pub use search::Search;
+pub use secret_key::secret_key_request;
 pub use template::template;
 pub use value::{AttributeSet, Value};

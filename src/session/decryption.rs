@@ -1,4 +1,6 @@
-//! Decryption: an operation with its private key.
+//! Decryption: an operation with its private or secret key.
+
+use std::mem;
 
 use cryptoki_sys::CK_OBJECT_HANDLE;
 
@@ -8,7 +10,7 @@ use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
 use crate::session::key::{BoundKey, DECRYPT};
 use crate::session::kind::Kind;
-use crate::session::operation::Destination;
+use crate::session::operation::{Delivery, Destination};
 
 /// An active decryption.
 pub struct Decryption {
@@ -30,7 +32,7 @@ impl Call<'_> {
         let decrypting = Decrypting::new(
             &choice,
             &usable.abilities,
-            &usable.public,
+            &usable.facts,
             usable.object.fixed_scheme(&usable.abilities),
         )?;
         let key = self.bind(usable.object)?;
@@ -42,10 +44,10 @@ impl Call<'_> {
     pub fn decrypt(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
         self.session.decrypting.one_shot(|Decryption { decrypting, key }| {
+            let bound = decrypting.bound(data.len())?;
             let mut made = decrypting.made.take();
-            let delivery = output.fill_once(&mut made, decrypting.bound(), || {
-                decrypting.decrypt(data, &mut key.in_tpm(engine))
-            });
+            let delivery = output
+                .fill_once(&mut made, bound, || decrypting.decrypt(data, &mut key.in_tpm(engine)));
             decrypting.made = made;
             delivery
         })
@@ -53,15 +55,37 @@ impl Call<'_> {
 
     /// Takes the next part. PKCS#11 v3.1, C_DecryptUpdate.
     pub fn decrypt_update(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
-        self.session
-            .decrypting
-            .update_into(|operation| output.fill(0, || operation.decrypting.update(data)))
+        self.decrypt_part(data, output, |_| ()).map(drop)
+    }
+
+    /// The same, and shows the plaintext to `seen` before it is given out.
+    pub(super) fn decrypt_part(
+        &mut self,
+        data: &[u8],
+        output: impl Destination,
+        seen: impl FnOnce(&[u8]),
+    ) -> Result<Delivery> {
+        let engine = &self.provider.engine;
+        self.session.decrypting.update_into(|Decryption { decrypting, key }| {
+            let len = decrypting.update_len(data.len())?;
+            output.fill(len, || {
+                let mut made = decrypting.update(data, &mut key.in_tpm(engine))?;
+                seen(&made);
+                Ok(mem::take(&mut *made))
+            })
+        })
     }
 
     /// Ends a multi-part decryption. PKCS#11 v3.1, C_DecryptFinal.
     pub fn decrypt_final(&mut self, output: impl Destination) -> Result<()> {
-        self.session
-            .decrypting
-            .finish(|operation| output.fill(0, || operation.decrypting.update(&[])))
+        let engine = &self.provider.engine;
+        self.session.decrypting.finish(|Decryption { decrypting, key }| {
+            let bound = decrypting.finish_bound()?;
+            let mut made = decrypting.made.take();
+            let delivery =
+                output.fill_once(&mut made, bound, || decrypting.finish(&mut key.in_tpm(engine)));
+            decrypting.made = made;
+            delivery
+        })
     }
 }

@@ -4,26 +4,30 @@ use std::sync::Arc;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_FLAGS, CK_OBJECT_CLASS, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_ENCRYPT,
-    CKA_SIGN, CKA_VERIFY, CKF_DECRYPT, CKF_ENCRYPT, CKF_SIGN, CKF_VERIFY, CKO_PRIVATE_KEY,
-    CKO_PUBLIC_KEY, CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_HANDLE_INVALID,
-    CKR_KEY_TYPE_INCONSISTENT, CKR_MECHANISM_INVALID, CKR_OBJECT_HANDLE_INVALID,
+    CKA_SIGN, CKA_VALUE_LEN, CKA_VERIFY, CKF_DECRYPT, CKF_ENCRYPT, CKF_SIGN, CKF_VERIFY,
+    CKO_PRIVATE_KEY, CKO_PUBLIC_KEY, CKO_SECRET_KEY, CKR_KEY_FUNCTION_NOT_PERMITTED,
+    CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_MECHANISM_INVALID,
+    CKR_OBJECT_HANDLE_INVALID,
 };
 
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
-use crate::mechanism::{self, Mechanism};
+use crate::mechanism::{self, KeyFacts, Mechanism};
 use crate::object::public_key;
 use crate::object::value::AttributeSet;
 use crate::session::Call;
 use crate::session::object::{KeyMaterial, Object};
 use crate::token::Attached;
 use crate::tpm::engine::Engine;
-use crate::tpm::{Abilities, Key, PrivateKey, PublicKey, Scheme, SecretBytes, Tpm};
+use crate::tpm::{
+    Abilities, CipherMode, Direction, HashAlg, Key, PrivateKey, Scheme, SecretBytes, Tpm,
+};
 
 /// What a kind of operation asks of its key.
 #[derive(Clone, Copy)]
 pub struct Usage {
     attribute: CK_ATTRIBUTE_TYPE,
+    /// The half of a key pair that does it; a secret key does either.
     class: CK_OBJECT_CLASS,
     flag: CK_FLAGS,
 }
@@ -43,13 +47,13 @@ pub const DECRYPT: Usage =
 pub struct Usable {
     /// The object.
     pub object: Object,
-    /// Its public half in numbers.
-    pub public: PublicKey,
+    /// What is known of the key outside the TPM.
+    pub facts: KeyFacts,
     /// What the TPM can do.
     pub abilities: Arc<Abilities>,
 }
 
-/// A private key bound to an operation.
+/// A private or secret key bound to an operation.
 pub struct BoundKey {
     token: Arc<Attached>,
     material: KeyMaterial,
@@ -73,6 +77,14 @@ impl BoundKey {
     }
 }
 
+/// The key in the TPM, where an operation has one.
+pub(super) fn in_tpm<'a>(
+    key: &'a Option<BoundKey>,
+    engine: &'a Engine,
+) -> Option<impl PrivateKey + 'a> {
+    key.as_ref().map(|key| key.in_tpm(engine))
+}
+
 /// A bound key and the engine that has it. Takes the TPM for each operation, so that whatever the
 /// mechanism computes before and after keeps nobody else waiting.
 pub struct KeyInTpm<'a> {
@@ -91,6 +103,20 @@ impl PrivateKey for KeyInTpm<'_> {
 
     fn ecdh(&mut self, x: &[u8], y: &[u8]) -> Result<SecretBytes> {
         self.engine.turn()?.ecdh(&self.key, x, y)
+    }
+
+    fn cipher(
+        &mut self,
+        mode: CipherMode,
+        direction: Direction,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<SecretBytes> {
+        self.engine.turn()?.cipher(&self.key, mode, direction, iv, data)
+    }
+
+    fn hmac(&mut self, hash: HashAlg, message: &[u8], buffer: usize) -> Result<SecretBytes> {
+        self.engine.turn()?.hmac(&self.key, hash, message, buffer)
     }
 }
 
@@ -113,8 +139,8 @@ impl Call<'_> {
             return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism does not do that"));
         }
         check_key(&object.attributes, row, usage)?;
-        let public = public_key(&object.attributes)?;
-        Ok(Usable { object, public, abilities })
+        let facts = facts(&object.attributes)?;
+        Ok(Usable { object, facts, abilities })
     }
 
     /// The key object behind a handle.
@@ -131,7 +157,15 @@ impl Call<'_> {
         Ok(object)
     }
 
-    /// Binds the private key `object` to an operation.
+    /// Binds the secret key `object` to an operation; a public key needs none of the TPM.
+    pub(super) fn bind_secret(&mut self, object: Object) -> Result<Option<BoundKey>> {
+        match object.attributes.class() {
+            Some(CKO_SECRET_KEY) => self.bind(object).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Binds the private or secret key `object` to an operation.
     pub(super) fn bind(&mut self, object: Object) -> Result<BoundKey> {
         let token = self.initialized_token()?;
         let material = object.key.ok_or_else(|| {
@@ -146,8 +180,19 @@ impl Call<'_> {
     }
 }
 
+/// The public key, or how long the secret one is.
+fn facts(attributes: &AttributeSet) -> Result<KeyFacts> {
+    match (attributes.class(), attributes.key_type()) {
+        (Some(CKO_SECRET_KEY), Some(key_type)) => {
+            let len = attributes.ulong(CKA_VALUE_LEN).unwrap_or_default();
+            Ok(KeyFacts::Secret { key_type, len: usize::try_from(len).unwrap_or(usize::MAX) })
+        }
+        _ => public_key(attributes).map(KeyFacts::Public),
+    }
+}
+
 fn check_key(attributes: &AttributeSet, row: &Mechanism, usage: Usage) -> Result<()> {
-    if attributes.class() != Some(usage.class) {
+    if attributes.class().is_none_or(|class| class != usage.class && class != CKO_SECRET_KEY) {
         return Err(Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "a key of another class"));
     }
     if !attributes.key_type().is_some_and(|key_type| row.takes(key_type)) {

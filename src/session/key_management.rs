@@ -1,21 +1,78 @@
 //! Key management: keys that are born in the TPM.
 
 use cryptoki_sys::{
-    CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP,
-    CKF_GENERATE_KEY_PAIR, CKR_MECHANISM_INVALID,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN,
+    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE, CKF_GENERATE_KEY_PAIR,
+    CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
 };
 
 use crate::error::{Error, Result};
 use crate::mechanism;
 use crate::mechanism::parameter::MechanismChoice;
-use crate::object::key_pair_request;
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
+use crate::object::{key_pair_request, secret_key_request};
 use crate::session::Call;
 use crate::session::object::{Draft, fixed_scheme};
-use crate::tpm::{Abilities, KeyKind, KeyTemplate, Tpm, public_key};
+use crate::tpm::{Abilities, KeyKind, KeyTemplate, SecretBytes, Tpm, public_key};
 
 impl Call<'_> {
+    /// Makes a secret key in the TPM. PKCS#11 v3.1, C_GenerateKey.
+    ///
+    /// Errors: the template's, `CKR_MECHANISM_INVALID`, `CKR_KEY_SIZE_RANGE`,
+    /// `CKR_USER_NOT_LOGGED_IN`, `CKR_SESSION_READ_ONLY`, `CKR_TOKEN_WRITE_PROTECTED`.
+    pub fn generate_key(
+        &mut self,
+        choice: MechanismChoice,
+        raw: Vec<RawAttribute>,
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        let row = mechanism::find(choice.ckm, &abilities)?;
+        if row.flags() & CKF_GENERATE == 0 {
+            return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism makes no secret keys"));
+        }
+        let request = secret_key_request(choice.ckm, &template(&raw)?, self.actor())?;
+        let kind = mechanism::secret_key(&choice, request.len, &abilities)?;
+        if request.object.is_token() {
+            self.provider.check_writable()?;
+        }
+        let key = secret_key_template(kind, &request.object);
+        let draft = self.draft_key(request.object, |provider, token, auth| {
+            let mut turn = provider.engine.turn()?;
+            let parent = &token.primary;
+            match kind {
+                // A TPM makes such a key of one length only, but any number of random bytes.
+                KeyKind::Hmac => {
+                    let mut secret = SecretBytes::new(vec![0; request.len]);
+                    turn.random(Some(parent), &mut secret)?;
+                    turn.create_secret_key(parent, &key, &secret, auth)
+                }
+                _ => turn.create_key(parent, &key, auth),
+            }
+        })?;
+        self.add_one(draft)
+    }
+
+    /// A draft of the secret key `secret`, which is known outside the TPM.
+    ///
+    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a length that this TPM does not have.
+    pub(super) fn draft_secret_key(
+        &self,
+        kind: KeyKind,
+        object: AttributeSet,
+        secret: SecretBytes,
+    ) -> Result<Draft> {
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        if matches!(kind, KeyKind::Aes { bits } if !abilities.aes_bits.contains(&bits)) {
+            let why = "the TPM has no AES keys of this length";
+            return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
+        }
+        let key = secret_key_template(kind, &object);
+        self.draft_key(object, |provider, token, auth| {
+            provider.engine.turn()?.create_secret_key(&token.primary, &key, &secret, auth)
+        })
+    }
+
     /// Makes a key pair in the TPM: both objects or none. PKCS#11 v3.1, C_GenerateKeyPair.
     ///
     /// Errors: the templates', `CKR_MECHANISM_INVALID`, `CKR_KEY_SIZE_RANGE`,
@@ -51,6 +108,22 @@ impl Call<'_> {
             _ => Err(Error::bug("a pair without its handles")),
         }
     }
+}
+
+/// What the TPM object must be able to do for the attributes of a secret key to be true.
+pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTemplate {
+    let any = |usages: &[CK_ATTRIBUTE_TYPE]| usages.iter().any(|usage| object.is_true(*usage));
+    let (sign, decrypt) = match kind {
+        // CMAC is made of encrypted blocks.
+        KeyKind::Aes { .. } => (
+            any(&[CKA_ENCRYPT, CKA_WRAP, CKA_SIGN, CKA_VERIFY, CKA_DERIVE]),
+            any(&[CKA_DECRYPT, CKA_UNWRAP]),
+        ),
+        // A TPM takes the scheme NULL, which leaves the hash open, together with both only.
+        _ => (true, true),
+    };
+    // The TPM has no key that does nothing.
+    KeyTemplate { kind, sign: sign || !decrypt, decrypt, scheme: None }
 }
 
 /// What the TPM object must be able to do for its attributes to be true.

@@ -11,10 +11,12 @@
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
 //! | `object.rs`, `search.rs` | object management |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
-//! | `key_management.rs`, `random.rs` | key pairs, random bytes |
+//! | `dual.rs` | two operations fed by one call |
+//! | `key_management.rs`, `random.rs` | new keys, random bytes |
 
 mod decryption;
 mod digesting;
+mod dual;
 mod encryption;
 pub mod key;
 mod key_management;
@@ -38,9 +40,8 @@ use cryptoki_sys::{
 
 use crate::error::{Error, Result};
 use crate::mechanism::Digesting;
-use crate::mechanism::Encrypting;
-use crate::mechanism::Verifying;
 use crate::provider::Provider;
+use crate::session::key::BoundKey;
 use crate::session::kind::Kind;
 use crate::session::operation::Active;
 use crate::session::table::{SessionCell, SlotLogin};
@@ -50,11 +51,11 @@ use std::sync::MutexGuard as Guard;
 /// What a session holds between calls.
 #[derive(Default)]
 pub struct Session {
-    encrypting: Active<Encrypting>,
+    encrypting: Active<encryption::Encryption>,
     decrypting: Active<decryption::Decryption>,
     digesting: Active<Digesting>,
     signing: Active<signing::Signature>,
-    verifying: Active<Verifying>,
+    verifying: Active<verifying::Verification>,
     searching: Active<search::Search>,
     device_error: u32,
 }
@@ -82,14 +83,13 @@ impl Session {
         }
     }
 
-    /// Ends what was begun with a private key before somebody logged out.
+    /// Ends what was begun with a private object before somebody logged out.
     fn end_stale(&mut self, epoch: u64) {
-        if self.signing.get().is_some_and(|operation| operation.key.is_stale(epoch)) {
-            self.signing.cancel();
-        }
-        if self.decrypting.get().is_some_and(|operation| operation.key.is_stale(epoch)) {
-            self.decrypting.cancel();
-        }
+        let stale = |key: &BoundKey| key.is_stale(epoch);
+        self.signing.cancel_if(|operation| stale(&operation.key));
+        self.decrypting.cancel_if(|operation| stale(&operation.key));
+        self.encrypting.cancel_if(|operation| operation.key.as_ref().is_some_and(stale));
+        self.verifying.cancel_if(|operation| operation.key.as_ref().is_some_and(stale));
     }
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG, CKA_ALLOWED_MECHANISMS,
-    CKA_ID, CKA_LABEL, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_WRITE_PROTECTED,
+    CKA_ID, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_WRITE_PROTECTED,
     CKR_USER_NOT_LOGGED_IN,
 };
 
 use crate::error::{Error, Result};
 use crate::mechanism::restricted_scheme;
 use crate::object::reading::{answer, size};
+use crate::object::secret_key::take_value;
 use crate::object::template::{AttributeAnswer, RawAttribute, template};
 use crate::object::value::{AttributeSet, Value};
 use crate::object::{Actor, ObjectKey, Path, Role, copy, may_destroy, new_object, set};
@@ -222,7 +223,7 @@ impl Call<'_> {
         self.provider.forget_keys(&blobs);
     }
 
-    fn add_one(&mut self, draft: Draft) -> Result<CK_OBJECT_HANDLE> {
+    pub(super) fn add_one(&mut self, draft: Draft) -> Result<CK_OBJECT_HANDLE> {
         let handles = self.add(vec![draft])?;
         handles.first().copied().ok_or_else(|| Error::bug("an object without a handle"))
     }
@@ -249,8 +250,15 @@ impl Call<'_> {
     ///
     /// Errors: the template's; `CKR_TOKEN_WRITE_PROTECTED`.
     pub fn create_object(&mut self, raw: Vec<RawAttribute>) -> Result<CK_OBJECT_HANDLE> {
-        let attributes = new_object(Path::Create, &template(&raw)?, self.actor())?;
-        self.add_one(Draft::plain(attributes))
+        let mut attributes = new_object(Path::Create, &template(&raw)?, self.actor())?;
+        let draft = match attributes.class() {
+            Some(CKO_SECRET_KEY) => {
+                let (kind, secret) = take_value(&mut attributes)?;
+                self.draft_secret_key(kind, attributes, secret)?
+            }
+            _ => Draft::plain(attributes),
+        };
+        self.add_one(draft)
     }
 
     /// PKCS#11 v3.1, C_CopyObject. The copy of a key has an authValue of its own, so that nothing

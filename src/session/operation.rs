@@ -79,6 +79,13 @@ impl<O> Active<O> {
         self.0 = Some((Phase::Ready, operation));
     }
 
+    /// Ends it without a result if `ended` says so.
+    pub fn cancel_if(&mut self, ended: impl FnOnce(&O) -> bool) {
+        if self.get().is_some_and(ended) {
+            self.cancel();
+        }
+    }
+
     /// Ends it without a result; whether there was one.
     pub fn cancel(&mut self) -> bool {
         self.0.take().is_some()
@@ -102,11 +109,14 @@ impl<O> Active<O> {
 
     /// `C_…Update` without output: any error ends the operation.
     pub fn update(&mut self, call: impl FnOnce(&mut O) -> Result<()>) -> Result<()> {
-        self.update_into(|operation| call(operation).map(|()| Delivery::Written))
+        self.update_into(|operation| call(operation).map(|()| Delivery::Written)).map(drop)
     }
 
     /// `C_…Update` with output: any error but `CKR_BUFFER_TOO_SMALL` ends the operation.
-    pub fn update_into(&mut self, call: impl FnOnce(&mut O) -> Result<Delivery>) -> Result<()> {
+    pub fn update_into(
+        &mut self,
+        call: impl FnOnce(&mut O) -> Result<Delivery>,
+    ) -> Result<Delivery> {
         let Some((phase, mut operation)) = mem::take(&mut self.0) else {
             return Err(not_initialized());
         };
@@ -121,7 +131,7 @@ impl<O> Active<O> {
             }
             Err(_) => {}
         }
-        delivery.map(|_| ())
+        delivery
     }
 
     fn deliver(

@@ -32,7 +32,7 @@ impl Call<'_> {
         let signing = Signing::new(
             &choice,
             &usable.abilities,
-            &usable.public,
+            &usable.facts,
             usable.object.fixed_scheme(&usable.abilities),
             self.provider.config.check_ec_signatures,
         )?;

@@ -19,11 +19,13 @@ type Attempt<T> = StdResult<T, Failure>;
 const MANY: u32 = 127;
 /// RSA sizes a TPM may have.
 const RSA_SIZES: [u16; 4] = [1024, 2048, 3072, 4096];
+/// AES sizes a TPM may have.
+const AES_SIZES: [u16; 3] = [128, 192, 256];
 /// The variable properties that change while the TPM runs: TPM_PT_PERMANENT up to and with
 /// TPM_PT_LOCKOUT_RECOVERY.
 const VARIABLE: u32 = tpm2::TPM2_PT_LOCKOUT_RECOVERY - tpm2::TPM2_PT_PERMANENT + 1;
 /// First byte of serialized abilities: the version of their form.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
 
 /// One TPM2_GetCapability: whether there is more, and the list after its count.
 fn ask(
@@ -197,6 +199,12 @@ pub(super) fn abilities(turn: &mut Turn<'_>, firmware: Firmware) -> Attempt<Abil
             rsa_bits.insert(bits);
         }
     }
+    let mut aes_bits = BTreeSet::new();
+    for bits in AES_SIZES {
+        if has_aes(turn, bits)? {
+            aes_bits.insert(bits);
+        }
+    }
     let input_buffer = properties(turn, tpm2::TPM2_PT_INPUT_BUFFER, 1)?
         .first()
         .filter(|(property, _)| *property == tpm2::TPM2_PT_INPUT_BUFFER)
@@ -207,20 +215,38 @@ pub(super) fn abilities(turn: &mut Turn<'_>, firmware: Firmware) -> Attempt<Abil
         commands: commands.into_iter().collect(),
         curves: curves.into_iter().collect(),
         rsa_bits,
+        aes_bits,
         input_buffer,
     })
 }
 
 /// TPM2_TestParms of an RSA key with scheme NULL and the default exponent.
 fn has_rsa(turn: &mut Turn<'_>, bits: u16) -> Attempt<bool> {
-    let command = Command::new(tpm2::TPM2_CC_TestParms)?.parameters(
+    has(
+        turn,
         Writer::new()
             .u16(tpm2::TPM2_ALG_RSA)
             .u16(tpm2::TPM2_ALG_NULL)
             .u16(tpm2::TPM2_ALG_NULL)
             .u16(bits)
             .u32(0),
-    );
+    )
+}
+
+/// TPM2_TestParms of an AES key for any mode.
+fn has_aes(turn: &mut Turn<'_>, bits: u16) -> Attempt<bool> {
+    has(
+        turn,
+        Writer::new()
+            .u16(tpm2::TPM2_ALG_SYMCIPHER)
+            .u16(tpm2::TPM2_ALG_AES)
+            .u16(bits)
+            .u16(tpm2::TPM2_ALG_NULL),
+    )
+}
+
+fn has(turn: &mut Turn<'_>, parameters: Writer) -> Attempt<bool> {
+    let command = Command::new(tpm2::TPM2_CC_TestParms)?.parameters(parameters);
     match turn.send(command, Authorization::None) {
         Ok(_) => Ok(true),
         Err(Failure::Rc(..)) => Ok(false),
@@ -245,6 +271,7 @@ impl Abilities {
             .sized(&commands)
             .sized(&short(&self.curves))
             .sized(&short(&self.rsa_bits))
+            .sized(&short(&self.aes_bits))
             .u32(u32::try_from(self.input_buffer).unwrap_or(u32::MAX))
             .finish()
     }
@@ -277,6 +304,7 @@ impl Abilities {
             commands,
             curves: short(reader.sized()?)?,
             rsa_bits: short(reader.sized()?)?,
+            aes_bits: short(reader.sized()?)?,
             input_buffer: usize::try_from(reader.u32()?).unwrap_or(1024),
         };
         reader.end()?;
@@ -300,6 +328,7 @@ mod tests {
             commands: [0x11f, 0x197].into(),
             curves: [3, 4].into(),
             rsa_bits: [2048].into(),
+            aes_bits: [128, 256].into(),
             input_buffer: 1024,
         };
         let bytes = abilities.to_bytes();

@@ -35,6 +35,10 @@ const fn secret_out(command: u32, name: &'static str) -> Rule {
     Rule { command, name, encrypt_in: false, encrypt_out: true }
 }
 
+const fn secret_both(command: u32, name: &'static str) -> Rule {
+    Rule { command, name, encrypt_in: true, encrypt_out: true }
+}
+
 /// Every command this engine may send. One that is not here is not sent.
 pub const RULES: &[Rule] = &[
     // The authValue and the sealed data.
@@ -49,6 +53,13 @@ pub const RULES: &[Rule] = &[
     // What is signed and the signature are public.
     open(tpm2::TPM2_CC_Sign, "TPM2_Sign"),
     secret_out(tpm2::TPM2_CC_ECDH_ZGen, "TPM2_ECDH_ZGen"),
+    // Plaintext goes one way and comes the other; a MAC may be somebody's key.
+    secret_both(tpm2::TPM2_CC_EncryptDecrypt2, "TPM2_EncryptDecrypt2"),
+    secret_both(tpm2::TPM2_CC_HMAC, "TPM2_HMAC"),
+    // The authValue of the sequence, then the message, then the MAC.
+    secret_in(tpm2::TPM2_CC_HMAC_Start, "TPM2_HMAC_Start"),
+    secret_in(tpm2::TPM2_CC_SequenceUpdate, "TPM2_SequenceUpdate"),
+    secret_both(tpm2::TPM2_CC_SequenceComplete, "TPM2_SequenceComplete"),
     secret_out(tpm2::TPM2_CC_GetRandom, "TPM2_GetRandom"),
     // The salt is encrypted to the salt key.
     open(tpm2::TPM2_CC_StartAuthSession, "TPM2_StartAuthSession"),

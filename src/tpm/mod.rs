@@ -6,6 +6,7 @@
 //! | `types.rs` | what goes in and out: hierarchies, blobs, keys, templates, status |
 //! | `engine.rs` | one TPM, one turn at a time |
 //! | `operations.rs` | the operations of [`Tpm`]: which commands each one is |
+//! | `symmetric.rs` | those of secret keys: ciphers and MACs |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -30,6 +31,7 @@ mod parent;
 mod public;
 mod rc;
 mod recovery;
+mod symmetric;
 pub mod transport;
 mod turn;
 pub mod types;
@@ -116,6 +118,41 @@ pub trait Tpm {
     fn create_key(&mut self, parent: &Primary, template: &KeyTemplate, auth: &Auth)
     -> Result<Blob>;
 
+    /// Makes a secret key of the value `secret`: TPM2_Create, authValue and value encrypted.
+    ///
+    /// Errors: as [`create_key`](Tpm::create_key).
+    fn create_secret_key(
+        &mut self,
+        parent: &Primary,
+        template: &KeyTemplate,
+        secret: &[u8],
+        auth: &Auth,
+    ) -> Result<Blob>;
+
+    /// One TPM2_EncryptDecrypt2 with an AES key, in and out encrypted on the way.
+    ///
+    /// `iv` is the block that the mode begins with, empty for ECB. `data` is at most
+    /// [`input_buffer`](Abilities::input_buffer) bytes; whole blocks but for CTR, OFB and CFB. The
+    /// result is as long.
+    fn cipher(
+        &mut self,
+        key: &Key<'_>,
+        mode: CipherMode,
+        direction: Direction,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<SecretBytes>;
+
+    /// The HMAC of `message` by `hash`: one TPM2_HMAC, or a sequence above `buffer` bytes, which is
+    /// the TPM's [`input_buffer`](Abilities::input_buffer).
+    fn hmac(
+        &mut self,
+        key: &Key<'_>,
+        hash: HashAlg,
+        message: &[u8],
+        buffer: usize,
+    ) -> Result<SecretBytes>;
+
     /// The raw RSA private operation: TPM2_RSA_Decrypt with scheme NULL.
     ///
     /// `block` is as long as the modulus and below it; so is the result (left-padded). Response
@@ -139,7 +176,7 @@ pub trait Tpm {
     fn reset_lockout(&mut self, auth: Option<&Auth>) -> Result<()>;
 }
 
-/// One private key in the TPM, as a mechanism sees it: what it finishes its arithmetic with.
+/// One private or secret key in the TPM, as a mechanism sees it: what it finishes its arithmetic with.
 ///
 /// An implementation takes the TPM for the time of one operation only.
 pub trait PrivateKey {
@@ -149,4 +186,14 @@ pub trait PrivateKey {
     fn sign(&mut self, digest: &[u8], scheme: Scheme) -> Result<Vec<u8>>;
     /// As [`Tpm::ecdh`].
     fn ecdh(&mut self, x: &[u8], y: &[u8]) -> Result<SecretBytes>;
+    /// As [`Tpm::cipher`].
+    fn cipher(
+        &mut self,
+        mode: CipherMode,
+        direction: Direction,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<SecretBytes>;
+    /// As [`Tpm::hmac`].
+    fn hmac(&mut self, hash: HashAlg, message: &[u8], buffer: usize) -> Result<SecretBytes>;
 }

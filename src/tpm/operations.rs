@@ -12,13 +12,14 @@ use crate::tpm::auth_session::{CONTINUE, DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
 use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
 use crate::tpm::link::Sharing;
+use crate::tpm::loaded::KeptSession;
 use crate::tpm::public::{is_counted, key_template, public_key, seal_template};
 use crate::tpm::rc::{self, Class, classify};
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{
-    Abilities, Auth, Blob, Clock, Firmware, Hierarchy, Key, KeyTemplate, Primary, PublicKey,
-    Scheme, SealTemplate, SecretBytes, Status, Tpm, capability,
+    Abilities, Auth, Blob, CipherMode, Clock, Direction, Firmware, HashAlg, Hierarchy, Key,
+    KeyTemplate, Primary, PublicKey, Scheme, SealTemplate, SecretBytes, Status, Tpm, capability,
 };
 
 /// Most bytes of one TPM2_GetRandom: the largest digest.
@@ -188,17 +189,38 @@ impl Tpm for Turn<'_> {
         template: &KeyTemplate,
         auth: &Auth,
     ) -> Result<Blob> {
-        let area = key_template(template)?;
-        self.attempt(Repeat::Safe, |turn| {
-            turn.create(parent, &area, &[], auth).map_err(|failure| match failure {
-                Failure::Rc(name, rc)
-                    if matches!(classify(rc), Class::Curve | Class::Unsupported) =>
-                {
-                    Failure::Refused(rc::creation_error(name, rc))
-                }
-                other => other,
-            })
-        })
+        self.create_any(parent, &key_template(template, true)?, &[], auth)
+    }
+
+    fn create_secret_key(
+        &mut self,
+        parent: &Primary,
+        template: &KeyTemplate,
+        secret: &[u8],
+        auth: &Auth,
+    ) -> Result<Blob> {
+        self.create_any(parent, &key_template(template, false)?, secret, auth)
+    }
+
+    fn cipher(
+        &mut self,
+        key: &Key<'_>,
+        mode: CipherMode,
+        direction: Direction,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<SecretBytes> {
+        self.encrypt_decrypt(key, mode, direction, iv, data)
+    }
+
+    fn hmac(
+        &mut self,
+        key: &Key<'_>,
+        hash: HashAlg,
+        message: &[u8],
+        buffer: usize,
+    ) -> Result<SecretBytes> {
+        self.hmac_of(key, hash, message, buffer)
     }
 
     fn rsa_decrypt(&mut self, key: &Key<'_>, block: &[u8]) -> Result<SecretBytes> {
@@ -274,6 +296,25 @@ impl Tpm for Turn<'_> {
 }
 
 impl Turn<'_> {
+    fn create_any(
+        &mut self,
+        parent: &Primary,
+        area: &[u8],
+        secret: &[u8],
+        auth: &Auth,
+    ) -> Result<Blob> {
+        self.attempt(Repeat::Safe, |turn| {
+            turn.create(parent, area, secret, auth).map_err(|failure| match failure {
+                Failure::Rc(name, rc)
+                    if matches!(classify(rc), Class::Curve | Class::Unsupported) =>
+                {
+                    Failure::Refused(rc::creation_error(name, rc))
+                }
+                other => other,
+            })
+        })
+    }
+
     /// One TPM2_GetRandom into `part`; how many bytes came.
     fn random_part(
         &mut self,
@@ -355,13 +396,24 @@ impl Turn<'_> {
     ///
     /// Alone, the kept salted session authorizes; behind a resource manager a new unsalted one, which a key's
     /// authValue of 32 random bytes makes as strong.
-    fn with_key(
+    pub(super) fn with_key(
         &mut self,
         key: &Key<'_>,
         code: u32,
         secret: u8,
         parameters: &Writer,
     ) -> Attempt<Vec<u8>> {
+        let (kept, handle) = self.key_in_session(key)?;
+        self.in_session(kept, true, |turn, session, attributes| {
+            let command = Command::new(code)?.handle(handle).parameters(parameters.clone());
+            let used = Use { session, auth: key.auth.bytes(), attributes: attributes | secret };
+            turn.send(command, Authorization::Sessions(vec![used]))
+                .map(|response| response.parameters)
+        })
+    }
+
+    /// A key that stays loaded, and the auth session to use it in.
+    pub(super) fn key_in_session(&mut self, key: &Key<'_>) -> Attempt<(KeptSession, Handle)> {
         let (kept, handle) = match self.sharing {
             Sharing::Alone => {
                 let parent = self.parent(key.parent)?;
@@ -372,7 +424,9 @@ impl Turn<'_> {
                 };
                 match loaded {
                     Ok(handle) => (kept, handle),
-                    Err(failure) => return self.in_session(kept, false, |_, _, _| Err(failure)),
+                    Err(failure) => {
+                        return self.in_session(kept, false, |_, _, _| Err(failure));
+                    }
                 }
             }
             Sharing::ResourceManager => {
@@ -392,20 +446,15 @@ impl Turn<'_> {
         if self.state.loaded.key(key.blob).is_none() {
             self.state.loaded.add_key(key.blob, handle.clone());
         }
-        self.in_session(kept, true, |turn, session, attributes| {
-            let command = Command::new(code)?.handle(handle).parameters(parameters.clone());
-            let used = Use { session, auth: key.auth.bytes(), attributes: attributes | secret };
-            turn.send(command, Authorization::Sessions(vec![used]))
-                .map(|response| response.parameters)
-        })
+        Ok((kept, handle))
     }
 }
 
-fn malformed() -> Error {
+pub(super) fn malformed() -> Error {
     Error::new(CKR_DEVICE_ERROR, "a response of the TPM is malformed")
 }
 
-fn first_sized(parameters: &[u8]) -> Attempt<&[u8]> {
+pub(super) fn first_sized(parameters: &[u8]) -> Attempt<&[u8]> {
     Reader::new(parameters).sized().map_err(Failure::Altered)
 }
 

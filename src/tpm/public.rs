@@ -1,16 +1,17 @@
 //! Public areas: the templates this engine asks for, and what a public area says.
 
-use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR};
+use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_GENERAL_ERROR, CKR_KEY_SIZE_RANGE};
 use sha2::{Digest as _, Sha256};
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::constants::tss as tpm2;
-use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm, SymmetricMode};
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::interface_types::key_bits::{AesKeyBits, RsaKeyBits};
 use tss_esapi::structures::{
     Digest, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, KeyedHashScheme, Public,
     PublicBuilder, PublicEccParameters, PublicKeyRsa, PublicKeyedHashParameters,
-    PublicRsaParameters, RsaExponent, RsaScheme, SymmetricDefinitionObject,
+    PublicRsaParameters, RsaExponent, RsaScheme, SymmetricCipherParameters,
+    SymmetricDefinitionObject,
 };
 use tss_esapi::traits::{Marshall, UnMarshall};
 
@@ -77,11 +78,13 @@ pub fn seal_template(seal: &SealTemplate) -> Result<Vec<u8>> {
 }
 
 /// A user's key.
-pub fn key_template(key: &KeyTemplate) -> Result<Vec<u8>> {
+///
+/// `made_here`: the TPM chooses the secret itself (sensitiveDataOrigin).
+pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
     let attributes = ObjectAttributesBuilder::new()
         .with_fixed_tpm(true)
         .with_fixed_parent(true)
-        .with_sensitive_data_origin(true)
+        .with_sensitive_data_origin(made_here)
         .with_user_with_auth(true)
         .with_no_da(true)
         .with_sign_encrypt(key.sign)
@@ -101,10 +104,8 @@ pub fn key_template(key: &KeyTemplate) -> Result<Vec<u8>> {
                     _ => RsaScheme::Null,
                 },
                 RsaKeyBits::try_from(bits).map_err(|_| {
-                    Error::new(
-                        cryptoki_sys::CKR_KEY_SIZE_RANGE,
-                        format!("no TPM makes RSA keys of {bits} bits"),
-                    )
+                    let why = format!("no TPM makes RSA keys of {bits} bits");
+                    Error::new(CKR_KEY_SIZE_RANGE, why)
                 })?,
                 RsaExponent::default(),
             ))
@@ -125,6 +126,21 @@ pub fn key_template(key: &KeyTemplate) -> Result<Vec<u8>> {
                 KeyDerivationFunctionScheme::Null,
             ))
             .with_ecc_unique_identifier(EccPoint::default()),
+        KeyKind::Aes { bits } => builder
+            .with_public_algorithm(PublicAlgorithm::SymCipher)
+            .with_symmetric_cipher_parameters(SymmetricCipherParameters::new(
+                SymmetricDefinitionObject::Aes {
+                    key_bits: AesKeyBits::try_from(bits).map_err(|_| {
+                        Error::new(CKR_KEY_SIZE_RANGE, format!("AES has no keys of {bits} bits"))
+                    })?,
+                    mode: SymmetricMode::Null,
+                },
+            ))
+            .with_symmetric_cipher_unique_identifier(Digest::default()),
+        KeyKind::Hmac => builder
+            .with_public_algorithm(PublicAlgorithm::KeyedHash)
+            .with_keyed_hash_parameters(PublicKeyedHashParameters::new(KeyedHashScheme::Null))
+            .with_keyed_hash_unique_identifier(Digest::default()),
     };
     builder.build().and_then(|public| public.marshall()).map_err(template)
 }
@@ -255,15 +271,20 @@ mod tests {
     fn key_templates_exist_for_every_kind() {
         for scheme in [None, Some(Scheme::RsaSsa(HashAlg::Sha384))] {
             let kind = KeyKind::Rsa { bits: 3072 };
-            key_template(&KeyTemplate { kind, sign: true, decrypt: scheme.is_none(), scheme })
-                .unwrap();
+            let key = KeyTemplate { kind, sign: true, decrypt: scheme.is_none(), scheme };
+            key_template(&key, true).unwrap();
         }
         for curve in Curve::ALL {
             let kind = KeyKind::Ec(curve);
-            key_template(&KeyTemplate { kind, sign: true, decrypt: true, scheme: None }).unwrap();
+            let key = KeyTemplate { kind, sign: true, decrypt: true, scheme: None };
+            key_template(&key, true).unwrap();
+        }
+        for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac] {
+            let key = KeyTemplate { kind, sign: true, decrypt: false, scheme: None };
+            assert_ne!(key_template(&key, true).unwrap(), key_template(&key, false).unwrap());
         }
         let odd = KeyKind::Rsa { bits: 1000 };
         let odd = KeyTemplate { kind: odd, sign: true, decrypt: true, scheme: None };
-        assert_eq!(key_template(&odd).unwrap_err().ck_rv(), cryptoki_sys::CKR_KEY_SIZE_RANGE);
+        assert_eq!(key_template(&odd, true).unwrap_err().ck_rv(), CKR_KEY_SIZE_RANGE);
     }
 }

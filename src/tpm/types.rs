@@ -191,16 +191,60 @@ pub enum KeyKind {
     },
     /// EC on a curve.
     Ec(Curve),
+    /// AES with this many bits, for every block cipher mode (mode NULL).
+    Aes {
+        /// Key bits.
+        bits: u16,
+    },
+    /// A key for HMAC with any hash (scheme NULL), of at most [`HMAC_KEY`] bytes.
+    Hmac,
 }
 
-/// What a new key may do. All are noDA, userWithAuth, fixedTPM, fixedParent, sensitiveDataOrigin.
+/// Most bytes of an HMAC key that is bound to no hash: the block of the smallest one. TPMs refuse a
+/// longer one, because they would have to hash it without knowing by what.
+pub const HMAC_KEY: usize = 64;
+
+/// A mode of operation of a block cipher (TPM_ALG_ID).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CipherMode {
+    /// TPM_ALG_CTR: the whole block counts.
+    Ctr = 0x0040,
+    /// TPM_ALG_OFB.
+    Ofb = 0x0041,
+    /// TPM_ALG_CBC.
+    Cbc = 0x0042,
+    /// TPM_ALG_CFB, with feedback of whole blocks.
+    Cfb = 0x0043,
+    /// TPM_ALG_ECB.
+    Ecb = 0x0044,
+}
+
+impl CipherMode {
+    /// Its TPM_ALG_ID.
+    pub fn alg_id(self) -> u16 {
+        self as u16
+    }
+}
+
+/// Which way a block cipher goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Plaintext to ciphertext.
+    Encrypt,
+    /// Ciphertext to plaintext.
+    Decrypt,
+}
+
+/// What a new key may do. All are noDA, userWithAuth, fixedTPM, fixedParent; those that the TPM made
+/// itself are sensitiveDataOrigin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTemplate {
     /// Kind and size.
     pub kind: KeyKind,
-    /// TPMA_OBJECT_SIGN.
+    /// TPMA_OBJECT_SIGN; for AES, encryption.
     pub sign: bool,
-    /// TPMA_OBJECT_DECRYPT: RSA decryption and raw RSA, ECDH.
+    /// TPMA_OBJECT_DECRYPT: RSA decryption and raw RSA, ECDH, AES decryption.
     pub decrypt: bool,
     /// The only scheme the TPM will let it sign with; `None`: any (scheme NULL).
     pub scheme: Option<Scheme>,
@@ -297,6 +341,8 @@ pub struct Abilities {
     pub curves: BTreeSet<u16>,
     /// RSA key sizes in bits (TPM2_TestParms).
     pub rsa_bits: BTreeSet<u16>,
+    /// AES key sizes in bits (TPM2_TestParms).
+    pub aes_bits: BTreeSet<u16>,
     /// TPM_PT_INPUT_BUFFER: most bytes of a TPM2B_MAX_BUFFER.
     pub input_buffer: usize,
 }

@@ -6,5 +6,6 @@ pub mod fixture;
 pub mod p11;
 pub mod peer;
 pub mod prototypes;
+pub mod secret;
 pub mod swtpm;
 pub mod tpm_proxy;

@@ -656,7 +656,7 @@ pub fn bytes(kind: CK_ATTRIBUTE_TYPE, value: &[u8]) -> Attr {
     Attr(kind, value.to_vec())
 }
 
-fn raw(template: &[Attr]) -> Vec<CK_ATTRIBUTE> {
+pub fn raw(template: &[Attr]) -> Vec<CK_ATTRIBUTE> {
     template
         .iter()
         .map(|Attr(kind, value)| CK_ATTRIBUTE {

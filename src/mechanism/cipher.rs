@@ -1,0 +1,218 @@
+//! A block cipher in its modes (NIST SP 800-38A): the blocks are the TPM's, what chains, cuts and
+//! pads them is here, so that data in parts needs nothing left in the TPM between the calls.
+
+use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
+use zeroize::Zeroizing;
+
+use super::parameter::{BLOCK, Checked};
+use super::row::Mode;
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::tpm::{CipherMode, Direction, PrivateKey, SecretBytes};
+
+/// One encryption or decryption with a secret key.
+pub(super) struct Cipher {
+    mode: Mode,
+    direction: Direction,
+    /// What the block under way is chained to; empty for ECB.
+    chain: Vec<u8>,
+    /// How many of the chain's lowest bits count, for CTR.
+    counter_bits: u32,
+    /// Input of the block under way. A mode that makes a key stream has given its output already,
+    /// and takes it once more to get at the rest of the block's stream.
+    pending: Zeroizing<Vec<u8>>,
+    /// Most bytes of one command: whole blocks.
+    most: usize,
+}
+
+impl Cipher {
+    pub(super) fn new(task: &Task, mode: Mode, direction: Direction) -> Result<Self> {
+        let (chain, counter_bits) = match &task.parameter {
+            Checked::None => (Vec::new(), 0),
+            Checked::Iv(iv) => (iv.to_vec(), 0),
+            Checked::Counter(counter) => (counter.block.to_vec(), counter.bits),
+            _ => return Err(Error::bug("a cipher with another parameter")),
+        };
+        let most = (task.input_buffer / BLOCK).max(1) * BLOCK;
+        Ok(Self { mode, direction, chain, counter_bits, pending: Zeroizing::default(), most })
+    }
+
+    /// Whether output comes byte for byte.
+    fn streams(&self) -> bool {
+        matches!(self.mode.mode, CipherMode::Ctr | CipherMode::Ofb | CipherMode::Cfb)
+    }
+
+    /// Whether the last block stays back, because it may be the padded one.
+    fn holds_back(&self) -> bool {
+        self.mode.padded && self.direction == Direction::Decrypt
+    }
+
+    /// Bytes that [`update`](Self::update) gives for a part of `len` bytes, exactly.
+    pub(super) fn update_len(&self, len: usize) -> usize {
+        if self.streams() {
+            return len;
+        }
+        let there = self.pending.len().saturating_add(len);
+        let ready = if self.holds_back() { there.saturating_sub(1) } else { there };
+        ready / BLOCK * BLOCK
+    }
+
+    /// Most bytes that [`finish`](Self::finish) gives after `len` more bytes; exact when encrypting.
+    pub(super) fn finish_len(&self) -> usize {
+        if self.mode.padded { BLOCK } else { 0 }
+    }
+
+    /// Takes a part and gives what can be computed with it.
+    pub(super) fn update(&mut self, part: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        let known = if self.streams() { self.pending.len() } else { 0 };
+        let ready = self.update_len(part.len()).saturating_add(known);
+        let mut input = Zeroizing::new(Vec::with_capacity(self.pending.len() + part.len()));
+        input.extend_from_slice(&self.pending);
+        input.extend_from_slice(part);
+        let (now, later) = input.split_at(ready.min(input.len()));
+        let mut output = self.run(now, key)?;
+        let rest = if self.streams() { now.chunks_exact(BLOCK).remainder() } else { later };
+        self.pending = Zeroizing::new(rest.to_vec());
+        let again = known.min(output.len());
+        output.drain(..again);
+        Ok(output)
+    }
+
+    /// Ends the message.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE` where the data was not whole
+    /// blocks; `CKR_ENCRYPTED_DATA_INVALID` for bad padding.
+    pub(super) fn finish(&mut self, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        if self.streams() {
+            return Ok(SecretBytes::default());
+        }
+        let mut last = std::mem::take(&mut self.pending);
+        if self.mode.padded && self.direction == Direction::Encrypt {
+            let missing = BLOCK.saturating_sub(last.len());
+            last.resize(BLOCK, u8::try_from(missing).unwrap_or_default());
+            return self.run(&last, key);
+        }
+        let whole = if self.holds_back() { BLOCK } else { 0 };
+        if last.len() != whole {
+            return Err(self.cut());
+        }
+        if whole == 0 {
+            return Ok(SecretBytes::default());
+        }
+        unpadded(self.run(&last, key)?)
+    }
+
+    /// Errors: as [`finish`](Self::finish), for a message of `len` bytes that comes whole.
+    pub(super) fn check_whole(&self, len: usize) -> Result<()> {
+        let fits = len.is_multiple_of(BLOCK) && !(self.holds_back() && len == 0);
+        let any = self.streams() || (self.mode.padded && self.direction == Direction::Encrypt);
+        if fits || any { Ok(()) } else { Err(self.cut()) }
+    }
+
+    fn cut(&self) -> Error {
+        let rv = match self.direction {
+            Direction::Encrypt => CKR_DATA_LEN_RANGE,
+            Direction::Decrypt => CKR_ENCRYPTED_DATA_LEN_RANGE,
+        };
+        Error::new(rv, "not a number of whole blocks")
+    }
+
+    /// Runs the cipher over `input`, and moves the chain behind its whole blocks.
+    fn run(&mut self, input: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        let mut output = Zeroizing::new(Vec::with_capacity(input.len()));
+        let mut rest = input;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(self.most).min(self.until_wrap()));
+            let made = key.cipher(self.mode.mode, self.direction, &self.chain, now)?;
+            self.chain_on(now, &made)?;
+            output.extend_from_slice(&made);
+            rest = later;
+        }
+        Ok(output)
+    }
+
+    /// Bytes until the counter goes round, where the TPM would carry into the bits that do not
+    /// count.
+    fn until_wrap(&self) -> usize {
+        if self.mode.mode != CipherMode::Ctr || self.counter_bits >= u128::BITS {
+            return usize::MAX;
+        }
+        let blocks = (self.mask() - (self.counter() & self.mask())).saturating_add(1);
+        usize::try_from(blocks.saturating_mul(BLOCK as u128)).unwrap_or(usize::MAX)
+    }
+
+    fn counter(&self) -> u128 {
+        self.chain.as_slice().try_into().map_or(0, u128::from_be_bytes)
+    }
+
+    /// The bits that count.
+    fn mask(&self) -> u128 {
+        u128::MAX.checked_shr(u128::BITS.saturating_sub(self.counter_bits)).unwrap_or(0)
+    }
+
+    /// What the block after `input`'s last whole one is chained to; `output` is what came of it.
+    fn chain_on(&mut self, input: &[u8], output: &[u8]) -> Result<()> {
+        let whole = input.len() / BLOCK * BLOCK;
+        if whole == 0 || self.mode.mode == CipherMode::Ecb {
+            return Ok(());
+        }
+        let short = || Error::bug("a cipher's output is short");
+        let last = |of: &[u8]| of.get(whole - BLOCK..whole).map(<[u8]>::to_vec).ok_or_else(short);
+        let ciphertext = if self.direction == Direction::Encrypt { output } else { input };
+        self.chain = match self.mode.mode {
+            CipherMode::Ecb => Vec::new(),
+            CipherMode::Cbc | CipherMode::Cfb => last(ciphertext)?,
+            CipherMode::Ofb => last(input)?.iter().zip(last(output)?).map(|(a, b)| a ^ b).collect(),
+            CipherMode::Ctr => {
+                let (counter, mask) = (self.counter(), self.mask());
+                let next = counter.wrapping_add((whole / BLOCK) as u128);
+                ((counter & !mask) | (next & mask)).to_be_bytes().to_vec()
+            }
+        };
+        Ok(())
+    }
+}
+
+/// A last block without its padding (RFC 5652, "Content-encryption process"). What is wrong with
+/// a bad one does not show in the time it takes.
+fn unpadded(mut block: SecretBytes) -> Result<SecretBytes> {
+    let count = block.last().copied().unwrap_or_default();
+    let size = BLOCK as u8;
+    let mut good = !count.ct_eq(&0) & !count.ct_gt(&size) & block.len().ct_eq(&BLOCK);
+    for (from_end, byte) in (1..=size).zip(block.iter().rev()) {
+        let outside = from_end.ct_gt(&count);
+        good &= outside | byte.ct_eq(&count);
+    }
+    let keep = u8::conditional_select(&0, &size.wrapping_sub(count), good);
+    if !bool::from(good & Choice::from(1)) {
+        return Err(Error::new(CKR_ENCRYPTED_DATA_INVALID, "bad padding"));
+    }
+    block.truncate(keep.into());
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_taken_off_or_refused() {
+        for count in 1..=16u8 {
+            let mut block = vec![0xaa; 16 - usize::from(count)];
+            block.resize(16, count);
+            assert_eq!(
+                unpadded(Zeroizing::new(block.clone())).unwrap().len(),
+                16 - block.len() + 16 - usize::from(count)
+            );
+            if count > 1 {
+                block[16 - usize::from(count)] ^= 1;
+                assert!(unpadded(Zeroizing::new(block)).is_err());
+            }
+        }
+        for count in [0, 17, 255] {
+            assert!(unpadded(Zeroizing::new(vec![count; 16])).is_err());
+        }
+        assert!(unpadded(SecretBytes::default()).is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! MACs with a secret key in the TPM: HMAC (RFC 2104) and CMAC (RFC 4493).
+
+use cryptoki_sys::CKR_MECHANISM_PARAM_INVALID;
+use zeroize::Zeroizing;
+
+use super::parameter::{BLOCK, Checked};
+use super::row::Mac;
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::tpm::{CipherMode, Direction, HashAlg, PrivateKey, SecretBytes};
+
+/// HMAC by a hash of the TPM.
+pub(super) const fn hmac(hash: HashAlg) -> Mac {
+    match hash {
+        HashAlg::Sha1 => Mac { run: |task, data, key| by(HashAlg::Sha1, task, data, key), len: 20 },
+        HashAlg::Sha256 => {
+            Mac { run: |task, data, key| by(HashAlg::Sha256, task, data, key), len: 32 }
+        }
+        HashAlg::Sha384 => {
+            Mac { run: |task, data, key| by(HashAlg::Sha384, task, data, key), len: 48 }
+        }
+        HashAlg::Sha512 => {
+            Mac { run: |task, data, key| by(HashAlg::Sha512, task, data, key), len: 64 }
+        }
+    }
+}
+
+/// CMAC with AES.
+pub(super) const CMAC: Mac = Mac { run: cmac, len: BLOCK };
+
+fn by(hash: HashAlg, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+    key.hmac(hash, message, task.input_buffer)
+}
+
+/// Bytes of the MAC that the parameter asks for.
+///
+/// Errors: `CKR_MECHANISM_PARAM_INVALID` for none, or more than there are.
+pub(super) fn wanted(task: &Task, mac: Mac) -> Result<usize> {
+    match task.parameter {
+        Checked::MacLength(len) if (1..=mac.len).contains(&len) => Ok(len),
+        Checked::MacLength(_) => Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "length of the MAC")),
+        _ => Ok(mac.len),
+    }
+}
+
+/// RFC 4493, section 2.4: the last block is masked with a subkey, and the blocks are chained as CBC
+/// does it.
+fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+    let zero = [0; BLOCK];
+    let first = key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &zero)?;
+    let first = first.as_slice().try_into().map(u128::from_be_bytes);
+    let first = first.map_err(|_| Error::bug("a block of another length"))?;
+    let whole = !message.is_empty() && message.len().is_multiple_of(BLOCK);
+    let subkey = if whole { doubled(first) } else { doubled(doubled(first)) };
+    let mut padded = Zeroizing::new(message.to_vec());
+    if !whole {
+        padded.push(0x80);
+        let len = padded.len().next_multiple_of(BLOCK);
+        padded.resize(len, 0);
+    }
+    for (byte, mask) in padded.iter_mut().rev().zip(subkey.to_be_bytes().iter().rev()) {
+        *byte ^= mask;
+    }
+    let mut chain = Zeroizing::new(zero.to_vec());
+    for part in padded.chunks((task.input_buffer / BLOCK).max(1) * BLOCK) {
+        let made = key.cipher(CipherMode::Cbc, Direction::Encrypt, &chain, part)?;
+        let last = made.len().checked_sub(BLOCK).and_then(|from| made.get(from..));
+        chain = Zeroizing::new(last.unwrap_or_default().to_vec());
+    }
+    Ok(chain)
+}
+
+/// Twice a number in GF(2^128).
+fn doubled(number: u128) -> u128 {
+    let carry = number >> 127;
+    (number << 1) ^ (carry * 0x87)
+}

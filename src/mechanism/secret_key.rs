@@ -1,0 +1,40 @@
+//! Secret keys: which the TPM makes.
+
+use cryptoki_sys::CKR_KEY_SIZE_RANGE;
+
+use super::parameter::{Checked, MechanismChoice};
+use super::row::find;
+use super::task::required;
+use crate::error::{Error, Result};
+use crate::tpm::{Abilities, HMAC_KEY, KeyKind};
+
+/// Which key of `len` bytes `choice` makes on this TPM.
+///
+/// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`; `CKR_KEY_SIZE_RANGE` for what
+/// this TPM does not have.
+///
+/// PKCS#11 v3.1, C_GenerateKey.
+pub fn secret_key(choice: &MechanismChoice, len: usize, abilities: &Abilities) -> Result<KeyKind> {
+    let row = find(choice.ckm, abilities)?;
+    let makes = required(row, row.generate_key, "generate keys")?;
+    Checked::new(row, &choice.parameter)?;
+    makes(len, abilities)
+}
+
+/// CKM_AES_KEY_GEN.
+pub(super) fn aes(len: usize, abilities: &Abilities) -> Result<KeyKind> {
+    u16::try_from(len.saturating_mul(8))
+        .ok()
+        .filter(|bits| abilities.aes_bits.contains(bits))
+        .map(|bits| KeyKind::Aes { bits })
+        .ok_or_else(|| Error::new(CKR_KEY_SIZE_RANGE, "the TPM has no AES keys of this size"))
+}
+
+/// CKM_GENERIC_SECRET_KEY_GEN.
+pub(super) fn generic(len: usize, _: &Abilities) -> Result<KeyKind> {
+    if (1..=HMAC_KEY).contains(&len) {
+        Ok(KeyKind::Hmac)
+    } else {
+        Err(Error::new(CKR_KEY_SIZE_RANGE, "the TPM has no secrets of this size"))
+    }
+}

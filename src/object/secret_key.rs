@@ -1,0 +1,113 @@
+//! A template made into a request for a secret key.
+
+use aes::cipher::{BlockEncrypt, KeyInit};
+use cryptoki_sys::{
+    CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_VALUE, CKA_VALUE_LEN, CKK_AES, CKK_GENERIC_SECRET,
+    CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, CKR_ATTRIBUTE_VALUE_INVALID,
+    CKR_MECHANISM_INVALID,
+};
+use sha1::{Digest, Sha1};
+
+use super::creation::{Actor, Path, incomplete, new_object};
+use super::value::{AttributeSet, Value};
+use crate::error::{Error, Result};
+use crate::tpm::{HMAC_KEY, KeyKind, SecretBytes};
+
+/// A secret key as a template describes it, before there is a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretKeyRequest {
+    /// Bytes of its value.
+    pub len: usize,
+    /// The key object.
+    pub object: AttributeSet,
+}
+
+/// What `C_GenerateKey` is asked for.
+///
+/// Errors: as [`new_object`]; `CKR_TEMPLATE_INCOMPLETE` without CKA_VALUE_LEN;
+/// `CKR_ATTRIBUTE_VALUE_INVALID` for a CKA_CHECK_VALUE that is not empty;
+/// `CKR_MECHANISM_INVALID` for a mechanism that makes no secret key.
+///
+/// PKCS#11 v3.1, C_GenerateKey.
+pub fn secret_key_request(
+    mechanism: CK_MECHANISM_TYPE,
+    template: &AttributeSet,
+    actor: Actor,
+) -> Result<SecretKeyRequest> {
+    let key_type = match mechanism {
+        CKM_AES_KEY_GEN => CKK_AES,
+        CKM_GENERIC_SECRET_KEY_GEN => CKK_GENERIC_SECRET,
+        _ => return Err(Error::new(CKR_MECHANISM_INVALID, "this mechanism makes no secret key")),
+    };
+    let path = Path::Generate { mechanism, class: CKO_SECRET_KEY, key_type };
+    let mut object = new_object(path, template, actor)?;
+    if object.filled(CKA_CHECK_VALUE).is_some() {
+        let why = "CKA_CHECK_VALUE cannot be that of a key that is not made yet";
+        return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
+    }
+    object.remove(CKA_CHECK_VALUE);
+    let len = object.ulong(CKA_VALUE_LEN).ok_or_else(|| incomplete(CKA_VALUE_LEN))?;
+    Ok(SecretKeyRequest { len: usize::try_from(len).unwrap_or(usize::MAX), object })
+}
+
+/// Takes the value out of a secret key that was created from one: it goes to the TPM, and nowhere
+/// else. Tells which key the TPM has to hold.
+///
+/// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a value that no TPM takes.
+pub fn take_value(object: &mut AttributeSet) -> Result<(KeyKind, SecretBytes)> {
+    let value = match object.remove(CKA_VALUE) {
+        Some(Value::Bytes(value)) => value,
+        _ => return Err(incomplete(CKA_VALUE)),
+    };
+    let kind = match (object.key_type(), value.len()) {
+        (Some(CKK_AES), 16 | 24 | 32) => KeyKind::Aes { bits: value.len() as u16 * 8 },
+        (Some(CKK_AES), _) => return Err(wrong("AES has no keys of this length")),
+        (_, 1..=HMAC_KEY) => KeyKind::Hmac,
+        _ => return Err(wrong("TPMs have no secrets of this length")),
+    };
+    Ok((kind, value))
+}
+
+/// What follows from the value of a secret key.
+pub(super) fn complete(object: &mut AttributeSet) -> Result<()> {
+    let value = object.bytes(CKA_VALUE).ok_or_else(|| incomplete(CKA_VALUE))?;
+    let own = check_value(object.key_type() == Some(CKK_AES), value);
+    let len = value.len() as u64;
+    match object.bytes(CKA_CHECK_VALUE) {
+        // An empty one asks for none.
+        Some([]) => drop(object.remove(CKA_CHECK_VALUE)),
+        Some(given) if own.as_deref() != Some(given) => {
+            return Err(wrong("CKA_CHECK_VALUE is of another key"));
+        }
+        _ => {
+            if let Some(own) = own {
+                object.insert(CKA_CHECK_VALUE, Value::bytes(own));
+            }
+        }
+    }
+    object.insert(CKA_VALUE_LEN, Value::Ulong(len));
+    Ok(())
+}
+
+/// The first three bytes of a block of zeros encrypted, or of the SHA-1 of a generic secret.
+///
+/// PKCS#11 v3.1, "Key check value" of secret key objects and generic secrets.
+fn check_value(aes: bool, value: &[u8]) -> Option<Vec<u8>> {
+    fn block<C: BlockEncrypt + KeyInit>(key: &[u8]) -> Option<Vec<u8>> {
+        let mut block = aes::Block::default();
+        let cipher = C::new_from_slice(key).ok()?;
+        cipher.encrypt_block(aes::cipher::generic_array::GenericArray::from_mut_slice(&mut block));
+        block.get(..3).map(<[u8]>::to_vec)
+    }
+    match (aes, value.len()) {
+        (true, 16) => block::<aes::Aes128>(value),
+        (true, 24) => block::<aes::Aes192>(value),
+        (true, 32) => block::<aes::Aes256>(value),
+        (true, _) => None,
+        (false, _) => Sha1::digest(value).get(..3).map(<[u8]>::to_vec),
+    }
+}
+
+fn wrong(why: &'static str) -> Error {
+    Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why)
+}
