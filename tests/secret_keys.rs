@@ -359,3 +359,66 @@ fn c059_a_logout_ends_what_was_begun_with_a_private_secret_key() {
     // Nothing is active, so that another operation may begin.
     t.p.init(Op::Digest, session, Mech::plain(CKM_SHA256), 0).unwrap();
 }
+
+#[test]
+fn c104_the_value_of_a_key_that_may_leave_is_told_and_of_no_other() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    for (sensitive, extractable) in [(false, true), (true, true), (false, false), (true, false)] {
+        for token in [false, true] {
+            let own = [flag(CKA_SENSITIVE, sensitive), flag(CKA_EXTRACTABLE, extractable)];
+            let template = [
+                ulong(CKA_CLASS, CKO_SECRET_KEY),
+                ulong(CKA_KEY_TYPE, CKK_AES),
+                flag(CKA_TOKEN, token),
+                bytes(CKA_VALUE, &hex(KEY)),
+            ];
+            let key = p.create(session, &[&template[..], &own].concat()).unwrap();
+            let told = p.get(session, key, CKA_VALUE);
+            if extractable && !sensitive {
+                assert_eq!(told.unwrap(), hex(KEY));
+            } else {
+                assert_eq!(told.err(), Some(CKR_ATTRIBUTE_SENSITIVE));
+            }
+            let ecb = p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &hex(PLAIN)).unwrap();
+            assert_eq!(ecb, hex(modes()[0].1));
+        }
+    }
+}
+
+#[test]
+fn c104_what_is_told_of_a_generated_key_is_the_key() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let open = [flag(CKA_SENSITIVE, false), flag(CKA_EXTRACTABLE, true), ulong(CKA_VALUE_LEN, 32)];
+    let key = p.generate_key(session, CKM_AES_KEY_GEN, &open).unwrap();
+    let value = p.get(session, key, CKA_VALUE).unwrap();
+    let again = p.aes_key(session, &value);
+    let ecb = |key| p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[1; 32]).unwrap();
+    assert_eq!(ecb(key), ecb(again));
+    assert!(!p.get_bool(session, key, CKA_NEVER_EXTRACTABLE).unwrap());
+
+    let open = [flag(CKA_SENSITIVE, false), flag(CKA_EXTRACTABLE, true), flag(CKA_SIGN, true)];
+    let (_, private) = p
+        .generate_pair(session, CKM_EC_KEY_PAIR_GEN, &[bytes(CKA_EC_PARAMS, P256)], &open)
+        .unwrap();
+    let scalar = p.get(session, private, CKA_VALUE).unwrap();
+    let point = p.get(session, private, CKA_EC_POINT).unwrap();
+    let own = p256::SecretKey::from_slice(&scalar).unwrap().public_key();
+    assert_eq!(own.to_sec1_bytes()[..], point[2..]);
+
+    let (_, private) = p
+        .generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &[ulong(CKA_MODULUS_BITS, 2048)], &open)
+        .unwrap();
+    let number = |cka| rsa::BigUint::from_bytes_be(&p.get(session, private, cka).unwrap());
+    let (n, p1, p2) = (number(CKA_MODULUS), number(CKA_PRIME_1), number(CKA_PRIME_2));
+    assert_eq!(&p1 * &p2, n);
+    let message = rsa::BigUint::from(0x1234_5678u32);
+    let signed = message.modpow(&number(CKA_PRIVATE_EXPONENT), &n);
+    assert_eq!(signed.modpow(&number(CKA_PUBLIC_EXPONENT), &n), message);
+    let one = rsa::BigUint::from(1u8);
+    assert_eq!(number(CKA_EXPONENT_1), number(CKA_PRIVATE_EXPONENT) % (&p1 - &one));
+    assert_eq!(number(CKA_COEFFICIENT) * &p2 % &p1, one);
+}

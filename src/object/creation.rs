@@ -140,10 +140,6 @@ pub fn new_object(path: Path, template: &AttributeSet, actor: Actor) -> Result<A
     if path == Path::Create {
         complete_created(holder, &mut object)?;
     }
-    if object.is_true(CKA_EXTRACTABLE) && matches!(path, Path::Create | Path::Generate { .. }) {
-        // Keys are made with fixedTPM and fixedParent; one that may leave needs another TPM object.
-        return Err(inconsistent("keys that can be extracted are not offered"));
-    }
     actor.may_write(&object)?;
     Ok(object)
 }

@@ -16,6 +16,7 @@
 //! | `public.rs` | public keys in attributes: `CKA_EC_PARAMS`, `CKA_EC_POINT`, `CKA_PUBLIC_KEY_INFO` |
 //! | `change.rs` | `C_SetAttributeValue`, `C_CopyObject`, `C_DestroyObject`: what they allow |
 //! | `reading.rs` | `C_GetAttributeValue`, `C_GetObjectSize`: what they answer |
+//! | `revealed.rs` | secret attributes of keys that may leave, from what the TPM keeps |
 //! | `search.rs` | which objects a search template matches |
 //! | `profile.rs` | the objects of class `CKO_PROFILE` |
 //! | `handle.rs` | the application's object handles |
@@ -35,6 +36,7 @@ pub mod markdown;
 pub mod profile;
 pub mod public;
 pub mod reading;
+pub mod revealed;
 pub mod search;
 pub mod secret_key;
 mod table;

@@ -25,6 +25,12 @@ pub fn answer(object: &AttributeSet, kind: CK_ATTRIBUTE_TYPE) -> AttributeAnswer
     )
 }
 
+/// Whether the attribute `kind` of `object` may be told, but only the TPM knows it.
+pub fn is_kept_in_tpm(object: &AttributeSet, kind: CK_ATTRIBUTE_TYPE) -> bool {
+    let row = Holders::of(object).and_then(|holder| attribute::find(kind, holder));
+    row.is_some_and(|row| row.secret) && !is_hidden(object, kind) && !object.has(kind)
+}
+
 /// Whether nobody is told the attribute `kind` of `object`, nor whether it has a certain value.
 pub(super) fn is_hidden(object: &AttributeSet, kind: CK_ATTRIBUTE_TYPE) -> bool {
     let guarded = || object.is_true(CKA_SENSITIVE) || object.bool(CKA_EXTRACTABLE) == Some(false);

@@ -2,16 +2,16 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use cryptoki_sys::{
-    CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_VALUE, CKA_VALUE_LEN, CKK_AES, CKK_GENERIC_SECRET,
-    CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY, CKR_ATTRIBUTE_VALUE_INVALID,
-    CKR_MECHANISM_INVALID,
+    CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_SIGN, CKA_VALUE, CKA_VALUE_LEN, CKA_VERIFY, CKK_AES,
+    CKK_GENERIC_SECRET, CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKO_SECRET_KEY,
+    CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
 };
 use sha1::{Digest, Sha1};
 
 use super::creation::{Actor, Path, incomplete, new_object};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
-use crate::tpm::{HMAC_KEY, KeyKind, SecretBytes};
+use crate::tpm::{HMAC_KEY, KeyKind, SECRET, SecretBytes};
 
 /// A secret key as a template describes it, before there is a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,9 +63,35 @@ pub fn take_value(object: &mut AttributeSet) -> Result<(KeyKind, SecretBytes)> {
         (Some(CKK_AES), 16 | 24 | 32) => KeyKind::Aes { bits: value.len() as u16 * 8 },
         (Some(CKK_AES), _) => return Err(wrong("AES has no keys of this length")),
         (_, 1..=HMAC_KEY) => KeyKind::Hmac,
+        (_, ..=SECRET) if !value.is_empty() => {
+            // What a TPM cannot serve is dropped, as for every key.
+            object.insert(CKA_SIGN, Value::Bool(false));
+            object.insert(CKA_VERIFY, Value::Bool(false));
+            KeyKind::Secret
+        }
         _ => return Err(wrong("TPMs have no secrets of this length")),
     };
     Ok((kind, value))
+}
+
+/// Bytes that a secret key has whose value comes from a mechanism which gives `found` of them:
+/// what CKA_VALUE_LEN says, or else all.
+///
+/// Errors: `CKR_TEMPLATE_INCOMPLETE` without CKA_VALUE_LEN for a key of several lengths where the
+/// mechanism does not settle it (`found` is `None`).
+pub fn wanted_len(object: &AttributeSet, found: Option<usize>) -> Result<usize> {
+    match object.ulong(CKA_VALUE_LEN) {
+        Some(len) => Ok(usize::try_from(len).unwrap_or(usize::MAX)),
+        None => found.ok_or_else(|| incomplete(CKA_VALUE_LEN)),
+    }
+}
+
+/// Gives the secret key `object` its value, which came from a mechanism.
+///
+/// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a CKA_CHECK_VALUE of another key.
+pub fn give_value(object: &mut AttributeSet, value: &[u8]) -> Result<()> {
+    object.insert(CKA_VALUE, Value::bytes(value));
+    complete(object)
 }
 
 /// What follows from the value of a secret key.

@@ -1,9 +1,9 @@
 //! Key management: keys that are born in the TPM.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN,
-    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE, CKF_GENERATE_KEY_PAIR,
-    CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_EXTRACTABLE,
+    CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE,
+    CKF_GENERATE_KEY_PAIR, CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
 };
 
 use crate::error::{Error, Result};
@@ -123,7 +123,13 @@ pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTe
         _ => (true, true),
     };
     // The TPM has no key that does nothing.
-    KeyTemplate { kind, sign: sign || !decrypt, decrypt, scheme: None }
+    KeyTemplate {
+        kind,
+        sign: sign || !decrypt,
+        decrypt,
+        scheme: None,
+        extractable: object.is_true(CKA_EXTRACTABLE),
+    }
 }
 
 /// What the TPM object must be able to do for its attributes to be true.
@@ -135,5 +141,11 @@ fn key_template(kind: KeyKind, private: &AttributeSet, abilities: &Abilities) ->
     // RSA signatures are padded here and finished by the raw private operation, which the TPM
     // counts as decryption.
     let raw = matches!(kind, KeyKind::Rsa { .. }) && scheme.is_none();
-    KeyTemplate { kind, sign: signs || !decrypts, decrypt: decrypts || raw, scheme }
+    KeyTemplate {
+        kind,
+        sign: signs || !decrypts,
+        decrypt: decrypts || raw,
+        scheme,
+        extractable: private.is_true(CKA_EXTRACTABLE),
+    }
 }

@@ -10,7 +10,8 @@ use cryptoki_sys::{
 
 use crate::error::{Error, Result};
 use crate::mechanism::restricted_scheme;
-use crate::object::reading::{answer, size};
+use crate::object::reading::{answer, is_kept_in_tpm, size};
+use crate::object::revealed::reveal;
 use crate::object::secret_key::take_value;
 use crate::object::template::{AttributeAnswer, RawAttribute, template};
 use crate::object::value::{AttributeSet, Value};
@@ -20,7 +21,7 @@ use crate::session::Call;
 use crate::slot::slot_of;
 use crate::store::{NewObject, ObjectId, ObjectRow};
 use crate::token::{Attached, Login, secrets};
-use crate::tpm::{Abilities, Auth, Blob, Hierarchy, Key, Scheme, Tpm};
+use crate::tpm::{Abilities, Auth, Blob, Hierarchy, Key, Scheme, SecretBytes, Tpm};
 
 /// A key as the TPM takes it.
 #[derive(Clone)]
@@ -320,8 +321,21 @@ impl Call<'_> {
         handle: CK_OBJECT_HANDLE,
         kinds: &[CK_ATTRIBUTE_TYPE],
     ) -> Result<Vec<AttributeAnswer>> {
-        let object = self.object(handle)?;
+        let mut object = self.object(handle)?;
+        if kinds.iter().any(|kind| is_kept_in_tpm(&object.attributes, *kind)) {
+            let secret = self.secret(&object)?;
+            reveal(&mut object.attributes, &secret)?;
+        }
         Ok(kinds.iter().map(|kind| answer(&object.attributes, *kind)).collect())
+    }
+
+    /// The secret of a key that may leave the TPM: its value, a prime or a scalar.
+    pub(super) fn secret(&self, object: &Object) -> Result<SecretBytes> {
+        let token = self.initialized_token()?;
+        let material =
+            object.key.as_ref().ok_or_else(|| Error::bug("a key that is not in the TPM"))?;
+        let key = Key { parent: &token.primary, blob: &material.blob, auth: &material.auth };
+        self.provider.engine.turn()?.export(&key)
     }
 
     /// Changes attributes, all of them or none. PKCS#11 v3.1, C_SetAttributeValue.

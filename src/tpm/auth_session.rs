@@ -39,7 +39,7 @@ pub struct AuthSession {
     key: SecretBytes,
     /// The newest nonce of the TPM's.
     nonce_tpm: Vec<u8>,
-    /// A policy session that needs no authValue proves nothing by HMAC.
+    /// A policy session proves no authValue by HMAC, until TPM2_PolicyAuthValue asks for it.
     pub policy: bool,
 }
 
@@ -137,6 +137,11 @@ impl AuthSession {
     /// The newest nonce of the TPM's.
     pub fn nonce_tpm(&self) -> &[u8] {
         &self.nonce_tpm
+    }
+
+    /// TPM2_PolicyAuthValue was sent in this policy session.
+    pub fn needs_auth_value(&mut self) {
+        self.policy = false;
     }
 
     /// Whether there is a key to encrypt parameters with.

@@ -65,6 +65,9 @@ pub const RULES: &[Rule] = &[
     open(tpm2::TPM2_CC_StartAuthSession, "TPM2_StartAuthSession"),
     open(tpm2::TPM2_CC_PolicySecret, "TPM2_PolicySecret"),
     open(tpm2::TPM2_CC_PolicyCommandCode, "TPM2_PolicyCommandCode"),
+    open(tpm2::TPM2_CC_PolicyAuthValue, "TPM2_PolicyAuthValue"),
+    // The key of the inner wrapping goes in; what comes out is wrapped by it.
+    secret_in(tpm2::TPM2_CC_Duplicate, "TPM2_Duplicate"),
     open(tpm2::TPM2_CC_FlushContext, "TPM2_FlushContext"),
     open(tpm2::TPM2_CC_EvictControl, "TPM2_EvictControl"),
     open(tpm2::TPM2_CC_ReadPublic, "TPM2_ReadPublic"),

@@ -7,6 +7,7 @@
 //! | `engine.rs` | one TPM, one turn at a time |
 //! | `operations.rs` | the operations of [`Tpm`]: which commands each one is |
 //! | `symmetric.rs` | those of secret keys: ciphers and MACs |
+//! | `duplicate.rs` | a key that may leave, taken out |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -21,6 +22,7 @@
 
 mod auth_session;
 mod capability;
+mod duplicate;
 mod encryption_rules;
 pub mod engine;
 mod exchange;
@@ -167,6 +169,13 @@ pub trait Tpm {
     /// TPM2_ECDH_ZGen: the x coordinate of key * point, of the curve's field width, response
     /// encrypted. `x` and `y` are big-endian and of the curve's width.
     fn ecdh(&mut self, key: &Key<'_>, x: &[u8], y: &[u8]) -> Result<SecretBytes>;
+
+    /// Takes out the secret of a key that was made [`extractable`](KeyTemplate::extractable): a
+    /// prime, a scalar, or the value of a secret key. TPM2_Duplicate under a fresh inner key, which
+    /// travels encrypted.
+    ///
+    /// Errors: `CKR_DEVICE_ERROR` for a key that may not leave, too: the TPM refuses.
+    fn export(&mut self, key: &Key<'_>) -> Result<SecretBytes>;
 
     /// Flushes `blob` if it is loaded: its object was destroyed, or its login ended.
     fn forget(&mut self, blob: &Blob);

@@ -274,6 +274,10 @@ impl Tpm for Turn<'_> {
         })
     }
 
+    fn export(&mut self, key: &Key<'_>) -> Result<SecretBytes> {
+        self.duplicate(key)
+    }
+
     fn forget(&mut self, blob: &Blob) {
         if let Some(handle) = self.state.loaded.remove_key(blob) {
             self.flush(handle);

@@ -82,8 +82,8 @@ pub fn seal_template(seal: &SealTemplate) -> Result<Vec<u8>> {
 /// `made_here`: the TPM chooses the secret itself (sensitiveDataOrigin).
 pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
     let attributes = ObjectAttributesBuilder::new()
-        .with_fixed_tpm(true)
-        .with_fixed_parent(true)
+        .with_fixed_tpm(!key.extractable)
+        .with_fixed_parent(!key.extractable)
         .with_sensitive_data_origin(made_here)
         .with_user_with_auth(true)
         .with_no_da(true)
@@ -91,9 +91,11 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
         .with_decrypt(key.decrypt)
         .build()
         .map_err(template)?;
+    let policy = if key.extractable { duplication_policy() } else { Vec::new() };
     let builder = PublicBuilder::new()
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
-        .with_object_attributes(attributes);
+        .with_object_attributes(attributes)
+        .with_auth_policy(Digest::try_from(policy).map_err(template)?);
     let builder = match key.kind {
         KeyKind::Rsa { bits } => builder
             .with_public_algorithm(PublicAlgorithm::Rsa)
@@ -137,7 +139,7 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
                 },
             ))
             .with_symmetric_cipher_unique_identifier(Digest::default()),
-        KeyKind::Hmac => builder
+        KeyKind::Hmac | KeyKind::Secret => builder
             .with_public_algorithm(PublicAlgorithm::KeyedHash)
             .with_keyed_hash_parameters(PublicKeyedHashParameters::new(KeyedHashScheme::Null))
             .with_keyed_hash_unique_identifier(Digest::default()),
@@ -172,6 +174,21 @@ fn officer_policy(officer: &[u8]) -> Vec<u8> {
         .chain_update(secret)
         .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
         .chain_update(tpm2::TPM2_CC_ObjectChangeAuth.to_be_bytes())
+        .finalize()
+        .to_vec()
+}
+
+/// PolicyAuthValue + PolicyCommandCode(TPM2_Duplicate).
+/// TPM 2.0 Part 3, TPM2_PolicyAuthValue and TPM2_PolicyCommandCode.
+fn duplication_policy() -> Vec<u8> {
+    let auth_value = Sha256::new()
+        .chain_update([0; 32])
+        .chain_update(tpm2::TPM2_CC_PolicyAuthValue.to_be_bytes())
+        .finalize();
+    Sha256::new()
+        .chain_update(auth_value)
+        .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
+        .chain_update(tpm2::TPM2_CC_Duplicate.to_be_bytes())
         .finalize()
         .to_vec()
 }
@@ -271,20 +288,29 @@ mod tests {
     fn key_templates_exist_for_every_kind() {
         for scheme in [None, Some(Scheme::RsaSsa(HashAlg::Sha384))] {
             let kind = KeyKind::Rsa { bits: 3072 };
-            let key = KeyTemplate { kind, sign: true, decrypt: scheme.is_none(), scheme };
+            let key = KeyTemplate {
+                kind,
+                sign: true,
+                decrypt: scheme.is_none(),
+                scheme,
+                extractable: false,
+            };
             key_template(&key, true).unwrap();
         }
         for curve in Curve::ALL {
             let kind = KeyKind::Ec(curve);
-            let key = KeyTemplate { kind, sign: true, decrypt: true, scheme: None };
+            let key =
+                KeyTemplate { kind, sign: true, decrypt: true, scheme: None, extractable: true };
             key_template(&key, true).unwrap();
         }
         for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac] {
-            let key = KeyTemplate { kind, sign: true, decrypt: false, scheme: None };
+            let key =
+                KeyTemplate { kind, sign: true, decrypt: false, scheme: None, extractable: false };
             assert_ne!(key_template(&key, true).unwrap(), key_template(&key, false).unwrap());
         }
         let odd = KeyKind::Rsa { bits: 1000 };
-        let odd = KeyTemplate { kind: odd, sign: true, decrypt: true, scheme: None };
+        let odd =
+            KeyTemplate { kind: odd, sign: true, decrypt: true, scheme: None, extractable: true };
         assert_eq!(key_template(&odd, true).unwrap_err().ck_rv(), CKR_KEY_SIZE_RANGE);
     }
 }

@@ -198,7 +198,12 @@ pub enum KeyKind {
     },
     /// A key for HMAC with any hash (scheme NULL), of at most [`HMAC_KEY`] bytes.
     Hmac,
+    /// A secret that the TPM only keeps, of at most [`SECRET`] bytes.
+    Secret,
 }
+
+/// Most bytes that a TPM seals.
+pub const SECRET: usize = 128;
 
 /// Most bytes of an HMAC key that is bound to no hash: the block of the smallest one. TPMs refuse a
 /// longer one, because they would have to hash it without knowing by what.
@@ -236,8 +241,8 @@ pub enum Direction {
     Decrypt,
 }
 
-/// What a new key may do. All are noDA, userWithAuth, fixedTPM, fixedParent; those that the TPM made
-/// itself are sensitiveDataOrigin.
+/// What a new key may do. All are noDA and userWithAuth, those that stay here fixedTPM and fixedParent,
+/// those that the TPM made itself sensitiveDataOrigin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTemplate {
     /// Kind and size.
@@ -248,6 +253,9 @@ pub struct KeyTemplate {
     pub decrypt: bool,
     /// The only scheme the TPM will let it sign with; `None`: any (scheme NULL).
     pub scheme: Option<Scheme>,
+    /// Whether it may leave the TPM: fixedTPM and fixedParent are clear, and its authPolicy lets
+    /// who knows the authValue duplicate it.
+    pub extractable: bool,
 }
 
 /// A public key in plain numbers.
