@@ -371,8 +371,6 @@ fn c126_what_is_not_offered_says_so_after_the_session_check() {
         "C_SignRecover",
         "C_VerifyRecoverInit",
         "C_VerifyRecover",
-        "C_WrapKey",
-        "C_UnwrapKey",
         "C_MessageEncryptInit",
         "C_MessageSignInit",
     ];

@@ -261,16 +261,23 @@ entry_points! {
                 Out::new(phPublicKey), Out::new(phPrivateKey));
         C_WrapKey(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                   hWrappingKey: CK_OBJECT_HANDLE, hKey: CK_OBJECT_HANDLE, pWrappedKey: CK_BYTE_PTR,
-                  pulWrappedKeyLen: CK_ULONG_PTR) => not_offered(hSession);
+                  pulWrappedKeyLen: CK_ULONG_PTR)
+            => key_management::wrap_key(hSession, Mechanism::new(pMechanism), hWrappingKey, hKey,
+                                        Output::new(pWrappedKey, pulWrappedKeyLen));
         C_UnwrapKey(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                     hUnwrappingKey: CK_OBJECT_HANDLE, pWrappedKey: CK_BYTE_PTR,
                     ulWrappedKeyLen: CK_ULONG, pTemplate: CK_ATTRIBUTE_PTR,
                     ulAttributeCount: CK_ULONG, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::unwrap_key(hSession, Mechanism::new(pMechanism), hUnwrappingKey,
+                                          Input::new(pWrappedKey, ulWrappedKeyLen),
+                                          Template::new(pTemplate, ulAttributeCount),
+                                          Out::new(phKey));
         C_DeriveKey(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                     hBaseKey: CK_OBJECT_HANDLE, pTemplate: CK_ATTRIBUTE_PTR,
                     ulAttributeCount: CK_ULONG, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::derive_key(hSession, Mechanism::new(pMechanism), hBaseKey,
+                                          Template::new(pTemplate, ulAttributeCount),
+                                          Out::new(phKey));
 
         // Random number generation functions
         C_SeedRandom(hSession: CK_SESSION_HANDLE, pSeed: CK_BYTE_PTR, ulSeedLen: CK_ULONG)

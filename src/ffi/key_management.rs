@@ -3,7 +3,9 @@
 use cryptoki_sys::{CK_OBJECT_HANDLE, CK_SESSION_HANDLE};
 
 use super::attributes::Template;
+use super::input::Input;
 use super::mechanism::Mechanism;
+use super::output::Output;
 use super::scalar::Out;
 use crate::error::Result;
 use crate::provider;
@@ -17,6 +19,49 @@ pub(super) fn generate_key(
 ) -> Result<()> {
     provider::with_session(session, |call| {
         key.fill(|| call.generate_key(mechanism.required()?, template.read()?))
+    })
+}
+
+/// `C_WrapKey`.
+pub(super) fn wrap_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    wrapping_key: CK_OBJECT_HANDLE,
+    key: CK_OBJECT_HANDLE,
+    wrapped: Output<'_>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        call.wrap_key(&mechanism.required()?, wrapping_key, key, wrapped)
+    })
+}
+
+/// `C_UnwrapKey`.
+pub(super) fn unwrap_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    unwrapping_key: CK_OBJECT_HANDLE,
+    wrapped: Input<'_>,
+    template: Template<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        key.fill(|| {
+            let mechanism = mechanism.required()?;
+            call.unwrap_key(&mechanism, unwrapping_key, wrapped.bytes()?, &template.read()?)
+        })
+    })
+}
+
+/// `C_DeriveKey`.
+pub(super) fn derive_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    base_key: CK_OBJECT_HANDLE,
+    template: Template<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        key.fill(|| call.derive_key(&mechanism.required()?, base_key, &template.read()?))
     })
 }
 

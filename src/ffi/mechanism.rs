@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use cryptoki_sys::{
-    CK_AES_CTR_PARAMS, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
-    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
-    CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
+    CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_MAC_GENERAL_PARAMS, CK_MECHANISM,
+    CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG,
+    CKR_ARGUMENTS_BAD, CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 use super::input::{Input, copied};
@@ -75,6 +75,14 @@ impl Mechanism<'_> {
                 // SAFETY: plain numbers and a pointer, of which every value is one.
                 oaep(unsafe { structure(bytes, given.ulParameterLen) }?)?
             }
+            Some(ParameterShape::OptionalIv(_)) => match believed(bytes, given.ulParameterLen)? {
+                [] => Parameter::None,
+                bytes => Parameter::Bytes(copied(bytes)?),
+            },
+            Some(ParameterShape::Ecdh) => {
+                // SAFETY: plain numbers and pointers, of which every value is one.
+                ecdh(unsafe { structure(bytes, given.ulParameterLen) }?)?
+            }
             Some(ParameterShape::Iv) => {
                 Parameter::Bytes(copied(believed(bytes, given.ulParameterLen)?)?)
             }
@@ -107,6 +115,21 @@ fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
         return Err(invalid("source of the encoding parameter"));
     }
     Ok(Parameter::Oaep { hash: given.hashAlg, mgf: given.mgf, label: copied(label)? })
+}
+
+fn ecdh(given: CK_ECDH1_DERIVE_PARAMS) -> Result<Parameter> {
+    // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
+    let (shared, public) = unsafe {
+        (
+            Input::new(given.pSharedData, given.ulSharedDataLen),
+            Input::new(given.pPublicData, given.ulPublicDataLen),
+        )
+    };
+    Ok(Parameter::Ecdh {
+        kdf: given.kdf,
+        shared: copied(believed(shared, given.ulSharedDataLen)?)?,
+        public: copied(believed(public, given.ulPublicDataLen)?)?,
+    })
 }
 
 /// The bytes of `input`, whose length is `len`, if that is a length a parameter can have.

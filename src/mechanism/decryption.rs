@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
-use super::row::Decrypt;
+use super::row::{Decrypt, KeyWrap};
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
@@ -23,6 +23,7 @@ pub struct Decrypting {
 enum How {
     Private(Decrypt),
     Cipher(Cipher),
+    Whole(KeyWrap),
 }
 
 impl Decrypting {
@@ -40,9 +41,10 @@ impl Decrypting {
         scheme: Option<Scheme>,
     ) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match task.row.cipher {
-            Some(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
-            None => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
+        let how = match (task.row.cipher, task.row.key_wrap) {
+            (Some(mode), _) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
+            (None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None) => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
         };
         if scheme.is_some() {
             return Err(Error::new(
@@ -59,6 +61,7 @@ impl Decrypting {
     pub fn bound(&self, len: usize) -> Result<usize> {
         match &self.how {
             How::Private(decrypt) => Ok((decrypt.bound)(&self.task)),
+            How::Whole(_) => Ok(len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
                 Ok(len)
@@ -78,6 +81,7 @@ impl Decrypting {
     ) -> Result<SecretBytes> {
         match &mut self.how {
             How::Private(decrypt) => (decrypt.run)(&self.task, ciphertext, private),
+            How::Whole(key_wrap) => (key_wrap.unwrap)(&self.task, ciphertext, private),
             How::Cipher(cipher) => {
                 let mut made = cipher.update(ciphertext, private)?;
                 let rest = cipher.finish(private)?;
@@ -98,7 +102,7 @@ impl Decrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Private(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.update_len(len)),
         }
     }
@@ -106,7 +110,7 @@ impl Decrypting {
     /// Takes a part of the ciphertext, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => cipher.update(part, secret),
         }
     }
@@ -114,7 +118,7 @@ impl Decrypting {
     /// Most bytes that the end gives. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
     pub fn finish_bound(&self) -> Result<usize> {
         match &self.how {
-            How::Private(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
         }
     }
@@ -124,7 +128,7 @@ impl Decrypting {
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_INVALID`.
     pub fn finish(&mut self, secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => cipher.finish(secret),
         }
     }

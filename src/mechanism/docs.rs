@@ -65,6 +65,9 @@ fn parameter(row: &Mechanism) -> &'static str {
         ParameterShape::Oaep => "CK_RSA_PKCS_OAEP_PARAMS",
         ParameterShape::Iv => "16 bytes of IV",
         ParameterShape::Counter => "CK_AES_CTR_PARAMS",
+        ParameterShape::Ecdh => "CK_ECDH1_DERIVE_PARAMS",
+        ParameterShape::OptionalIv(8) => "none, or 8 bytes of IV",
+        ParameterShape::OptionalIv(_) => "none, or 4 bytes of IV",
         ParameterShape::MacLength => "CK_MAC_GENERAL_PARAMS",
     }
 }

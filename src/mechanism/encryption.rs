@@ -2,7 +2,7 @@
 
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
-use super::row::Encrypt;
+use super::row::{Encrypt, KeyWrap};
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ pub struct Encrypting {
 enum How {
     Public(Encrypt),
     Cipher(Cipher),
+    Whole(KeyWrap),
 }
 
 impl Encrypting {
@@ -28,9 +29,10 @@ impl Encrypting {
     /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match task.row.cipher {
-            Some(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
-            None => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
+        let how = match (task.row.cipher, task.row.key_wrap) {
+            (Some(mode), _) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
+            (None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None) => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
         };
         Ok(Self { task, how })
     }
@@ -41,6 +43,7 @@ impl Encrypting {
     pub fn ciphertext_len(&self, len: usize) -> Result<usize> {
         match &self.how {
             How::Public(_) => Ok(self.task.key.signature_len()),
+            How::Whole(key_wrap) => (key_wrap.wrapped_len)(len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
                 Ok(cipher.update_len(len).saturating_add(cipher.finish_len()))
@@ -55,6 +58,10 @@ impl Encrypting {
     pub fn encrypt(&mut self, data: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
             How::Public(encrypt) => encrypt(&self.task, data),
+            How::Whole(key_wrap) => {
+                let mut secret = secret.ok_or_else(keyless)?;
+                Ok((key_wrap.wrap)(&self.task, data, &mut secret)?.to_vec())
+            }
             How::Cipher(cipher) => {
                 let mut secret = secret.ok_or_else(keyless)?;
                 let mut made = cipher.update(data, &mut secret)?.to_vec();
@@ -69,7 +76,7 @@ impl Encrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Public(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.update_len(len)),
         }
     }
@@ -77,7 +84,7 @@ impl Encrypting {
     /// Takes a part of the data, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => {
                 Ok(cipher.update(part, &mut secret.ok_or_else(keyless)?)?.to_vec())
             }
@@ -87,7 +94,7 @@ impl Encrypting {
     /// Bytes that the end gives, exactly. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
     pub fn finish_len(&self) -> Result<usize> {
         match &self.how {
-            How::Public(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
         }
     }
@@ -95,7 +102,7 @@ impl Encrypting {
     /// Ends the data, and gives what is left. Errors: `CKR_DATA_LEN_RANGE`.
     pub fn finish(&mut self, secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
         }
     }

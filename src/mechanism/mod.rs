@@ -7,13 +7,15 @@
 //! | `row.rs` | what a row says, and what follows from it: flags, sizes, whether this TPM offers it |
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
-//! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` | the operations |
+//! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` `derivation.rs` | the operations |
 //! | `key_pair.rs` `secret_key.rs` | which key a generation asks for; which scheme a key is bound to |
 //! | `rsa.rs` | the RSA public key, the private operation with its check, lengths |
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
 //! | `cipher.rs` | AES in its modes, in parts |
+//! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
+//! | `ecdh.rs` | ECDH and its KDF |
 //! | `ecdsa.rs` | ECDSA and the digests it takes |
 //! | `hash.rs` `mgf1.rs` | hashes and the mask they make |
 //! | `docs.rs` | docs/mechanisms.md |
@@ -22,13 +24,16 @@
 
 mod cipher;
 mod decryption;
+mod derivation;
 mod digesting;
 mod docs;
+mod ecdh;
 mod ecdsa;
 mod encryption;
 pub mod hash;
 mod implicit_rejection;
 mod key_pair;
+mod key_wrap;
 mod mac;
 mod mgf1;
 pub mod parameter;
@@ -54,6 +59,7 @@ mod tests;
 mod vectors;
 
 pub use decryption::Decrypting;
+pub use derivation::Deriving;
 pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;

@@ -2,6 +2,7 @@
 
 use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG, CKR_MECHANISM_PARAM_INVALID};
 
+use super::ecdh;
 use super::hash::Hash;
 use super::row::Mechanism;
 use crate::error::{Error, Result};
@@ -48,6 +49,15 @@ pub enum Parameter {
     },
     /// CK_MAC_GENERAL_PARAMS: bytes of the MAC.
     MacLength(CK_ULONG),
+    /// CK_ECDH1_DERIVE_PARAMS.
+    Ecdh {
+        /// kdf, a CKD_.
+        kdf: CK_ULONG,
+        /// The data the KDF takes in, empty where there is none.
+        shared: Vec<u8>,
+        /// The peer's point.
+        public: Vec<u8>,
+    },
     /// Bytes without a structure, such as an IV; refused by every mechanism that takes another
     /// shape.
     Bytes(Vec<u8>),
@@ -72,6 +82,10 @@ pub enum ParameterShape {
     Counter,
     /// CK_MAC_GENERAL_PARAMS.
     MacLength,
+    /// CK_ECDH1_DERIVE_PARAMS.
+    Ecdh,
+    /// None, or so many bytes of IV.
+    OptionalIv(usize),
 }
 
 /// A parameter whose values are known to be good for its mechanism.
@@ -83,6 +97,18 @@ pub(super) enum Checked {
     Iv([u8; BLOCK]),
     Counter(Counter),
     MacLength(usize),
+    Ecdh(Ecdh),
+    WrapIv(Vec<u8>),
+}
+
+/// The parameter of ECDH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ecdh {
+    /// The hash of the KDF, if there is one.
+    pub(super) hash: Option<Hash>,
+    pub(super) shared: Vec<u8>,
+    /// The peer's point as it was given.
+    pub(super) public: Vec<u8>,
 }
 
 /// The parameter of CKM_AES_CTR.
@@ -142,6 +168,14 @@ impl Checked {
                 let bits = bits.ok_or_else(|| invalid("bits of the counter"))?;
                 Ok(Self::Counter(Counter { bits, block: *block }))
             }
+            (ParameterShape::OptionalIv(_), Parameter::None) => Ok(Self::None),
+            (ParameterShape::OptionalIv(len), Parameter::Bytes(iv)) if iv.len() == len => {
+                Ok(Self::WrapIv(iv.clone()))
+            }
+            (ParameterShape::Ecdh, Parameter::Ecdh { kdf, shared, public }) => {
+                let hash = ecdh::kdf(*kdf)?;
+                Ok(Self::Ecdh(Ecdh { hash, shared: shared.clone(), public: public.clone() }))
+            }
             (ParameterShape::MacLength, Parameter::MacLength(len)) => {
                 usize::try_from(*len).map(Self::MacLength).map_err(|_| invalid("length of the MAC"))
             }
@@ -154,6 +188,14 @@ impl Checked {
         match self {
             Self::Pss(pss) => Ok(pss),
             _ => Err(Error::bug("a PSS mechanism without its parameter")),
+        }
+    }
+
+    /// The values for ECDH, which [`new`](Self::new) made sure are there.
+    pub(super) fn ecdh(&self) -> Result<&Ecdh> {
+        match self {
+            Self::Ecdh(ecdh) => Ok(ecdh),
+            _ => Err(Error::bug("ECDH without its parameter")),
         }
     }
 

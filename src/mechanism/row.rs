@@ -24,8 +24,8 @@ pub(super) type Verify = fn(&Task, &[u8], &[u8]) -> Result<()>;
 pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Whether the TPM makes keys of a kind.
 pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
-/// The shared secret with the peer that the parameter names.
-pub(super) type Derive = fn(&Task, &mut dyn PrivateKey) -> Result<SecretBytes>;
+/// A secret from the key and the parameter, of so many bytes, or of as many as there are.
+pub(super) type Derive = fn(&Task, Option<usize>, &mut dyn PrivateKey) -> Result<SecretBytes>;
 
 /// Which key of this many bytes the TPM makes.
 pub(super) type GenerateKey = fn(usize, &Abilities) -> Result<KeyKind>;
@@ -46,6 +46,15 @@ pub(super) struct Mode {
     pub(super) mode: CipherMode,
     /// Whether the last block is filled up as PKCS#7 does it.
     pub(super) padded: bool,
+}
+
+/// A key wrapping.
+#[derive(Clone, Copy)]
+pub(super) struct KeyWrap {
+    pub(super) wrap: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
+    pub(super) unwrap: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
+    /// Bytes of the ciphertext of so many bytes.
+    pub(super) wrapped_len: fn(usize) -> Result<usize>,
 }
 
 /// Decrypts, or unwraps, with the private key.
@@ -98,8 +107,10 @@ pub struct Mechanism {
     pub(super) digest: Option<Hash>,
     pub(super) generate_key_pair: Option<GenerateKeyPair>,
     pub(super) derive: Option<Derive>,
-    pub(super) wrap: Option<Encrypt>,
-    pub(super) unwrap: Option<Decrypt>,
+    /// Whether what it encrypts and decrypts may be keys.
+    pub(super) wraps: bool,
+    /// A key wrapping: it encrypts and decrypts with a secret key, data that comes whole.
+    pub(super) key_wrap: Option<KeyWrap>,
     /// A MAC with a secret key: it signs and verifies, in parts too.
     pub(super) mac: Option<Mac>,
     /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
@@ -144,8 +155,8 @@ impl Mechanism {
             digest: None,
             generate_key_pair: None,
             derive: None,
-            wrap: None,
-            unwrap: None,
+            wraps: false,
+            key_wrap: None,
             mac: None,
             cipher: None,
             generate_key: None,
@@ -155,17 +166,18 @@ impl Mechanism {
     /// Everything a mechanism may do, with what this one does.
     pub(super) fn abilities(&self) -> [Ability; 10] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
-        let (mac, cipher) = (self.mac.is_some(), self.cipher.is_some());
+        let mac = self.mac.is_some();
+        let cipher = self.cipher.is_some() || self.key_wrap.is_some();
         [
             ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
             ability(self.sign.is_some() || mac, CKF_SIGN, "sign", true),
             ability(self.decrypt.is_some() || cipher, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
-            ability(self.unwrap.is_some(), CKF_UNWRAP, "unwrap", true),
+            ability(self.wraps, CKF_UNWRAP, "unwrap", true),
             ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
             ability(self.encrypt.is_some() || cipher, CKF_ENCRYPT, "encrypt", cipher),
-            ability(self.wrap.is_some(), CKF_WRAP, "wrap", false),
+            ability(self.wraps, CKF_WRAP, "wrap", cipher),
             ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
         ]
     }

@@ -22,12 +22,12 @@ use crate::tpm::{
 /// A TPM that has everything the table knows of.
 pub(super) fn everything() -> Abilities {
     Abilities {
-        algorithms: [0x01, 0x05, 0x06, 0x08, 0x14, 0x18, 0x23, 0x25]
+        algorithms: [0x01, 0x05, 0x06, 0x08, 0x14, 0x18, 0x19, 0x23, 0x25]
             .into_iter()
             .chain(HashAlg::ALL.map(HashAlg::alg_id))
             .chain(0x40..=0x44)
             .collect(),
-        commands: [0x153, 0x155, 0x157, 0x159, 0x15B, 0x15D, 0x193].into_iter().collect(),
+        commands: [0x153, 0x154, 0x155, 0x157, 0x159, 0x15B, 0x15D, 0x193].into_iter().collect(),
         curves: Curve::ALL.map(Curve::curve_id).into_iter().collect(),
         rsa_bits: [1024, 2048, 3072].into_iter().collect(),
         aes_bits: [128, 192, 256].into_iter().collect(),

@@ -5,8 +5,10 @@ use cryptoki_sys::*;
 
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{Mechanism, Mode, RunsIn};
-use super::{ecdsa, key_pair, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key};
+use super::row::{KeyWrap, Mechanism, Mode, RunsIn};
+use super::{
+    ecdh, ecdsa, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
+};
 use crate::tpm::{CipherMode, HMAC_KEY, HashAlg, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID and TPM_CC.
@@ -22,6 +24,8 @@ const TPM_ALG_AES: u16 = 0x0006;
 const TPM_ALG_KEYEDHASH: u16 = 0x0008;
 const TPM_ALG_SYMCIPHER: u16 = 0x0025;
 const TPM_CC_ENCRYPT_DECRYPT2: u32 = 0x193;
+const TPM_ALG_ECDH: u16 = 0x0019;
+const TPM_CC_ECDH_ZGEN: u32 = 0x154;
 const TPM_CC_HMAC: u32 = 0x155;
 const TPM_CC_HMAC_START: u32 = 0x15B;
 
@@ -44,6 +48,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         verify: Some(rsa_pkcs1::verify),
         encrypt: Some(rsa_pkcs1::encrypt),
         decrypt: Some(rsa_pkcs1::DECRYPT),
+        wraps: true,
         ..rsa(row!(CKM_RSA_PKCS))
     },
     Mechanism {
@@ -58,6 +63,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         decrypt: Some(rsa_oaep::DECRYPT),
         parameter: ParameterShape::Oaep,
         accepts: rsa_oaep::accepts,
+        wraps: true,
         ..rsa(row!(CKM_RSA_PKCS_OAEP))
     },
     pss(row!(CKM_RSA_PKCS_PSS), None),
@@ -94,6 +100,9 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     ecdsa(row!(CKM_ECDSA_SHA3_256), Some(Hash::Sha3_256), None),
     ecdsa(row!(CKM_ECDSA_SHA3_384), Some(Hash::Sha3_384), None),
     ecdsa(row!(CKM_ECDSA_SHA3_512), Some(Hash::Sha3_512), None),
+    ecdh(row!(CKM_ECDH1_DERIVE)),
+    // The curves here have cofactor 1, for which the two are the same.
+    ecdh(row!(CKM_ECDH1_COFACTOR_DERIVE)),
     Mechanism {
         generate_key: Some(secret_key::aes),
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER],
@@ -102,15 +111,18 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     },
     Mechanism {
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
+        wraps: true,
         ..cipher(row!(CKM_AES_ECB), CipherMode::Ecb, ParameterShape::None)
     },
     Mechanism {
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
+        wraps: true,
         ..cipher(row!(CKM_AES_CBC), CipherMode::Cbc, ParameterShape::Iv)
     },
     Mechanism {
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
         cipher: Some(Mode { mode: CipherMode::Cbc, padded: true }),
+        wraps: true,
         ..cipher(row!(CKM_AES_CBC_PAD), CipherMode::Cbc, ParameterShape::Iv)
     },
     Mechanism {
@@ -125,6 +137,8 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cfb as u16],
         ..cipher(row!(CKM_AES_CFB128), CipherMode::Cfb, ParameterShape::Iv)
     },
+    key_wrap(row!(CKM_AES_KEY_WRAP), key_wrap::PLAIN, 8),
+    key_wrap(row!(CKM_AES_KEY_WRAP_KWP), key_wrap::PADDED, 4),
     cmac(row!(CKM_AES_CMAC), ParameterShape::None),
     cmac(row!(CKM_AES_CMAC_GENERAL), ParameterShape::MacLength),
     Mechanism {
@@ -255,6 +269,30 @@ const fn cipher(row: Mechanism, mode: CipherMode, parameter: ParameterShape) -> 
         parameter,
         tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
         ..aes(row)
+    }
+}
+
+/// AES key wrapping.
+const fn key_wrap(row: Mechanism, key_wrap: KeyWrap, iv_len: usize) -> Mechanism {
+    Mechanism {
+        key_wrap: Some(key_wrap),
+        wraps: true,
+        parameter: ParameterShape::OptionalIv(iv_len),
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
+        tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
+        ..aes(row)
+    }
+}
+
+/// ECDH.
+const fn ecdh(row: Mechanism) -> Mechanism {
+    Mechanism {
+        parameter: ParameterShape::Ecdh,
+        tpm_algorithms: &[TPM_ALG_ECC, TPM_ALG_ECDH],
+        tpm_commands: &[TPM_CC_ECDH_ZGEN],
+        accepts: ecdh::accepts,
+        derive: Some(ecdh::derive),
+        ..ec(row)
     }
 }
 

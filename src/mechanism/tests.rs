@@ -46,6 +46,13 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
         ParameterShape::Counter => {
             with(row.ckm, Parameter::Counter { bits: 64, block: [0xff; 16] })
         }
+        ParameterShape::OptionalIv(_) => plain(row.ckm),
+        ParameterShape::Ecdh => {
+            // The row's first key is on P-256, and so is the point.
+            let PublicKey::Ec { x, y, .. } = ec_keys()[0].public() else { unreachable!() };
+            let public = [&[4], &x[..], &y].concat();
+            with(row.ckm, Parameter::Ecdh { kdf: CKD_NULL, shared: vec![], public })
+        }
         ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
     }
 }
@@ -118,7 +125,11 @@ fn info_is_narrowed_to_what_the_tpm_has() {
     assert_eq!(info(CKM_SHA256), (0, 0, CKF_DIGEST));
     assert_eq!(
         info(CKM_RSA_PKCS),
-        (2048, 2048, CKF_HW | CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT)
+        (
+            2048,
+            2048,
+            CKF_HW | CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP | CKF_UNWRAP
+        )
     );
     assert_eq!(info(CKM_RSA_PKCS_KEY_PAIR_GEN), (2048, 2048, CKF_HW | CKF_GENERATE_KEY_PAIR));
     let curves = CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS;
@@ -212,7 +223,7 @@ fn a_mechanism_serves_only_the_functions_its_row_has() {
             refused(Signing::new(&choice, &tpm, &key, None, true), no);
             refused(Verifying::new(&choice, &tpm, &key), no);
         }
-        if row.encrypt.is_none() && row.cipher.is_none() {
+        if row.encrypt.is_none() && row.cipher.is_none() && row.key_wrap.is_none() {
             refused(Encrypting::new(&choice, &tpm, &key), no);
             refused(Decrypting::new(&choice, &tpm, &key, None), no);
         }

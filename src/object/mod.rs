@@ -19,6 +19,8 @@
 //! | `revealed.rs` | secret attributes of keys that may leave, from what the TPM keeps |
 //! | `search.rs` | which objects a search template matches |
 //! | `profile.rs` | the objects of class `CKO_PROFILE` |
+//! | `nested.rs` | `CKA_WRAP_TEMPLATE` and its like: what they ask of other keys |
+//! | `private_key_info.rs` | private keys as PKCS#8, to be wrapped |
 //! | `handle.rs` | the application's object handles |
 //! | `markdown.rs` | docs/attributes.md, printed from the table |
 
@@ -33,6 +35,8 @@ mod encoding;
 pub mod handle;
 pub mod key_pair;
 pub mod markdown;
+pub mod nested;
+pub mod private_key_info;
 pub mod profile;
 pub mod public;
 pub mod reading;

@@ -14,9 +14,11 @@ use crate::error::{Error, Result};
 use crate::tpm::{Curve, PublicKey};
 
 /// id-ecPublicKey (RFC 5480).
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(super) const EC_PUBLIC_KEY: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 /// rsaEncryption (RFC 8017).
-const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const RSA_ENCRYPTION: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// Bits of an RSA modulus that is taken: below there is no security, above a verification costs
 /// whoever asks for it too much.
@@ -217,7 +219,7 @@ fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey> {
     Ok(PublicKey::Rsa { modulus: modulus.to_vec(), exponent: exponent.to_vec() })
 }
 
-fn sec1(x: &[u8], y: &[u8]) -> Vec<u8> {
+pub(super) fn sec1(x: &[u8], y: &[u8]) -> Vec<u8> {
     [&[UNCOMPRESSED], x, y].concat()
 }
 

@@ -11,6 +11,7 @@
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
 //! | `object.rs`, `search.rs` | object management |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
+//! | `wrapping.rs` | keys under other keys, and keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
 
@@ -30,6 +31,7 @@ mod signing;
 pub mod state;
 pub mod table;
 mod verifying;
+mod wrapping;
 
 use std::sync::Arc;
 

@@ -1,0 +1,233 @@
+//! Keys that travel under other keys, and keys derived from others.
+
+use cryptoki_sys::*;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::mechanism::parameter::MechanismChoice;
+use crate::mechanism::{Decrypting, Deriving, Encrypting};
+use crate::object::private_key_info::private_key_info;
+use crate::object::secret_key::{give_value, take_value, wanted_len};
+use crate::object::template::{RawAttribute, template};
+use crate::object::value::AttributeSet;
+use crate::object::{Path, nested, new_object};
+use crate::session::Call;
+use crate::session::key::{DERIVE, UNWRAP, Usable, WRAP, in_tpm};
+use crate::session::object::Object;
+use crate::session::operation::Destination;
+use crate::tpm::SecretBytes;
+
+impl Call<'_> {
+    /// Wraps the key `key` with the key `with`. PKCS#11 v3.1, C_WrapKey.
+    ///
+    /// Errors: `CKR_WRAPPING_KEY_HANDLE_INVALID`, `CKR_WRAPPING_KEY_TYPE_INCONSISTENT` (its type,
+    /// or CKA_WRAP), `CKR_KEY_HANDLE_INVALID` (also where CKA_WRAP_TEMPLATE does not fit),
+    /// `CKR_KEY_UNEXTRACTABLE`, `CKR_KEY_NOT_WRAPPABLE`, `CKR_KEY_SIZE_RANGE`,
+    /// `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    pub fn wrap_key(
+        &mut self,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+        output: impl Destination,
+    ) -> Result<()> {
+        let wrapping =
+            self.usable_key(with, choice, WRAP).map_err(|error| told(error, &WRAPPING))?;
+        let mut encrypting = Encrypting::new(choice, &wrapping.abilities, &wrapping.facts)
+            .map_err(|error| told(error, &WRAPPING))?;
+        let target = self.key_object(key)?;
+        may_wrap(&wrapping, &target)?;
+        let wrapper = self.bind_secret(wrapping.object)?;
+        let too_long = |error: Error| match error.ck_rv() {
+            CKR_DATA_LEN_RANGE | CKR_DATA_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
+            _ => error,
+        };
+        let padded = |len: usize| padded_len(choice.ckm, len);
+        let bound = padded(bytes_bound(&target.attributes)?);
+        let bound = encrypting.ciphertext_len(bound).map_err(too_long)?;
+        let engine = &self.provider.engine;
+        output.fill_once(&mut None, bound, || {
+            let mut bytes = self.secret(&target)?;
+            if target.attributes.class() == Some(CKO_PRIVATE_KEY) {
+                bytes = private_key_info(&target.attributes, &bytes)?;
+            }
+            let len = padded(bytes.len());
+            if len > bytes.len() {
+                let mut longer = Zeroizing::new(Vec::with_capacity(len));
+                longer.extend_from_slice(&bytes);
+                longer.resize(len, 0);
+                bytes = longer;
+            }
+            encrypting
+                .encrypt(&bytes, in_tpm(&wrapper, engine))
+                .map(Zeroizing::new)
+                .map_err(too_long)
+        })?;
+        Ok(())
+    }
+
+    /// Makes the key that `wrapped` is, unwrapped with the key `with`. PKCS#11 v3.1, C_UnwrapKey.
+    ///
+    /// Errors: the template's; `CKR_UNWRAPPING_KEY_HANDLE_INVALID`,
+    /// `CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT` (its type, or CKA_UNWRAP),
+    /// `CKR_WRAPPED_KEY_LEN_RANGE`, `CKR_WRAPPED_KEY_INVALID`, `CKR_MECHANISM_INVALID`,
+    /// `CKR_MECHANISM_PARAM_INVALID`.
+    pub fn unwrap_key(
+        &mut self,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        raw: &[RawAttribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let unwrapping =
+            self.usable_key(with, choice, UNWRAP).map_err(|error| told(error, &UNWRAPPING))?;
+        let scheme = unwrapping.object.fixed_scheme(&unwrapping.abilities);
+        let mut decrypting =
+            Decrypting::new(choice, &unwrapping.abilities, &unwrapping.facts, scheme)
+                .map_err(|error| told(error, &UNWRAPPING))?;
+        let given = template(raw)?;
+        let given = nested::add(&unwrapping.object.attributes, CKA_UNWRAP_TEMPLATE, given)?;
+        let object = new_object(Path::Unwrap, &given, self.actor())?;
+        let bound = decrypting.bound(wrapped.len()).map_err(|error| told(error, &UNWRAPPING))?;
+        let key = self.bind(unwrapping.object)?;
+        let mut bytes = decrypting
+            .decrypt(wrapped, &mut key.in_tpm(&self.provider.engine))
+            .map_err(|error| told(error, &UNWRAPPING))?;
+        if bytes.len() > bound {
+            return Err(Error::bug("more plaintext than ciphertext"));
+        }
+        if object.class() == Some(CKO_PRIVATE_KEY) {
+            return self.add_private_key(object, &bytes);
+        }
+        let len = wanted_len(&object, Some(bytes.len()))?;
+        // Zeros fill the last block of a mode that has no padding of its own.
+        let (most, zeros) = (bytes.len(), padded_len(choice.ckm, len));
+        if len > most || (len < most && zeros != most) {
+            return Err(Error::new(CKR_WRAPPED_KEY_LEN_RANGE, "a key of another length"));
+        }
+        bytes.truncate(len);
+        self.add_secret_key(object, &bytes).map_err(|error| match error.ck_rv() {
+            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_WRAPPED_KEY_LEN_RANGE),
+            _ => error,
+        })
+    }
+
+    /// Derives a secret key from the key `base`. PKCS#11 v3.1, C_DeriveKey.
+    ///
+    /// Errors: the template's; `CKR_KEY_HANDLE_INVALID`, `CKR_KEY_TYPE_INCONSISTENT` (its type, or
+    /// CKA_DERIVE), `CKR_KEY_SIZE_RANGE`, `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    pub fn derive_key(
+        &mut self,
+        choice: &MechanismChoice,
+        base: CK_OBJECT_HANDLE,
+        raw: &[RawAttribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let base = self.usable_key(base, choice, DERIVE).map_err(|error| told(error, &DERIVING))?;
+        let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
+        let given = nested::add(&base.object.attributes, CKA_DERIVE_TEMPLATE, template(raw)?)?;
+        let path = Path::Derive {
+            always_sensitive: base.object.attributes.is_true(CKA_ALWAYS_SENSITIVE),
+            never_extractable: base.object.attributes.is_true(CKA_NEVER_EXTRACTABLE),
+        };
+        let object = new_object(path, &given, self.actor())?;
+        let len = match object.key_type() {
+            Some(CKK_AES) => Some(wanted_len(&object, None)?),
+            _ => wanted_len(&object, Some(0)).ok().filter(|len| *len > 0),
+        };
+        let key = self.bind(base.object)?;
+        let value = deriving.derive(len, &mut key.in_tpm(&self.provider.engine))?;
+        self.add_secret_key(object, &value).map_err(|error| match error.ck_rv() {
+            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
+            _ => error,
+        })
+    }
+
+    fn add_secret_key(
+        &mut self,
+        mut object: AttributeSet,
+        value: &[u8],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        give_value(&mut object, value)?;
+        let (kind, secret) = take_value(&mut object)?;
+        let draft = self.draft_secret_key(kind, object, secret)?;
+        self.add_one(draft)
+    }
+
+    /// A private key that was unwrapped.
+    ///
+    /// Errors: `CKR_WRAPPED_KEY_INVALID`.
+    fn add_private_key(&mut self, _: AttributeSet, _: &SecretBytes) -> Result<CK_OBJECT_HANDLE> {
+        Err(Error::new(CKR_TEMPLATE_INCONSISTENT, "private keys are not unwrapped"))
+    }
+}
+
+/// Whether `wrapping` may wrap `target`.
+fn may_wrap(wrapping: &Usable, target: &Object) -> Result<()> {
+    let (with, key) = (&wrapping.object.attributes, &target.attributes);
+    let class = key.class();
+    if class == Some(CKO_PUBLIC_KEY) {
+        return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a public key needs no wrapping"));
+    }
+    if !key.is_true(CKA_EXTRACTABLE) {
+        return Err(Error::new(CKR_KEY_UNEXTRACTABLE, "the key may not leave the TPM"));
+    }
+    if key.is_true(CKA_WRAP_WITH_TRUSTED) && !with.is_true(CKA_TRUSTED) {
+        return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a trusted key alone may wrap it"));
+    }
+    if class == Some(CKO_PRIVATE_KEY) && with.class() != Some(CKO_SECRET_KEY) {
+        return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a private key goes with a secret key only"));
+    }
+    if !nested::fits(with, CKA_WRAP_TEMPLATE, key) {
+        return Err(Error::new(CKR_KEY_HANDLE_INVALID, "CKA_WRAP_TEMPLATE wants another key"));
+    }
+    Ok(())
+}
+
+/// Most bytes that a key is wrapped as.
+fn bytes_bound(key: &AttributeSet) -> Result<usize> {
+    let len = |cka| key.bytes(cka).map_or(0, <[u8]>::len);
+    match (key.class(), key.key_type()) {
+        (Some(CKO_SECRET_KEY), _) => wanted_len(key, None),
+        // Five numbers of half the modulus' length, two of it, and what DER puts around them.
+        (_, Some(CKK_RSA)) => Ok(len(CKA_MODULUS).saturating_mul(5).saturating_add(100)),
+        _ => Ok(len(CKA_EC_POINT).saturating_mul(2).saturating_add(60)),
+    }
+}
+
+/// Bytes with the zeros that a mode of whole blocks needs after a key of `len` bytes.
+fn padded_len(ckm: CK_MECHANISM_TYPE, len: usize) -> usize {
+    match ckm {
+        CKM_AES_ECB | CKM_AES_CBC => len.next_multiple_of(16),
+        CKM_AES_KEY_WRAP => len.next_multiple_of(8),
+        _ => len,
+    }
+}
+
+/// How a function says what other functions say of their only key.
+struct Words(&'static [(CK_RV, CK_RV)]);
+
+const WRAPPING: Words = Words(&[
+    (CKR_KEY_HANDLE_INVALID, CKR_WRAPPING_KEY_HANDLE_INVALID),
+    (CKR_KEY_TYPE_INCONSISTENT, CKR_WRAPPING_KEY_TYPE_INCONSISTENT),
+    (CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_WRAPPING_KEY_TYPE_INCONSISTENT),
+    (CKR_KEY_SIZE_RANGE, CKR_WRAPPING_KEY_SIZE_RANGE),
+]);
+
+const UNWRAPPING: Words = Words(&[
+    (CKR_KEY_HANDLE_INVALID, CKR_UNWRAPPING_KEY_HANDLE_INVALID),
+    (CKR_KEY_TYPE_INCONSISTENT, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
+    (CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
+    (CKR_KEY_SIZE_RANGE, CKR_UNWRAPPING_KEY_SIZE_RANGE),
+    (CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_WRAPPED_KEY_LEN_RANGE),
+    (CKR_ENCRYPTED_DATA_INVALID, CKR_WRAPPED_KEY_INVALID),
+]);
+
+const DERIVING: Words = Words(&[(CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_TYPE_INCONSISTENT)]);
+
+/// PKCS#11 v3.1 gives these functions codes of their own.
+fn told(error: Error, words: &Words) -> Error {
+    match words.0.iter().find(|(general, _)| *general == error.ck_rv()) {
+        Some((_, own)) => error.told_as(*own),
+        None => error,
+    }
+}

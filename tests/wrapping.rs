@@ -1,0 +1,410 @@
+//! Keys under other keys, and keys derived from others: conformance statements 119 to 121.
+
+mod common;
+
+use std::ptr;
+
+use common::fixture::*;
+use common::p11::*;
+use cryptoki_sys::*;
+
+const KEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+fn hex(text: &str) -> Vec<u8> {
+    hex::decode(text).unwrap()
+}
+
+fn secret(key_type: CK_KEY_TYPE, value: &[u8], usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
+    let mut template = vec![
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, key_type),
+        bytes(CKA_VALUE, value),
+        flag(CKA_EXTRACTABLE, true),
+        flag(CKA_SENSITIVE, false),
+    ];
+    template.extend(usages.iter().map(|usage| flag(*usage, true)));
+    template
+}
+
+/// A key that wraps and unwraps.
+fn kek(p: &P11, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    p.create(session, &secret(CKK_AES, &KEK, &[CKA_WRAP, CKA_UNWRAP])).unwrap()
+}
+
+/// What an unwrapped AES key is made from.
+fn unwrapped(key_type: CK_KEY_TYPE) -> Vec<Attr> {
+    vec![
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, key_type),
+        flag(CKA_EXTRACTABLE, true),
+        flag(CKA_SENSITIVE, false),
+    ]
+}
+
+trait Wrapping {
+    fn wrap(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mech: Mech,
+        with: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+    ) -> Rv<Vec<u8>>;
+    fn unwrap(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mech: Mech,
+        with: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        template: &[Attr],
+    ) -> Rv<CK_OBJECT_HANDLE>;
+    fn derive(
+        &self,
+        session: CK_SESSION_HANDLE,
+        ckm: CK_MECHANISM_TYPE,
+        peer: (CK_EC_KDF_TYPE, &[u8], &[u8]),
+        base: CK_OBJECT_HANDLE,
+        template: &[Attr],
+    ) -> Rv<CK_OBJECT_HANDLE>;
+}
+
+fn ok<T>(rv: CK_RV, value: T) -> Rv<T> {
+    if rv == CKR_OK { Ok(value) } else { Err(rv) }
+}
+
+impl Wrapping for P11 {
+    fn wrap(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut mech: Mech,
+        with: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+    ) -> Rv<Vec<u8>> {
+        let call = self.list.C_WrapKey.unwrap();
+        let mut len = 0;
+        // SAFETY: the pointers are to memory of this function.
+        let rv = unsafe { call(session, &mut mech.raw(), with, key, ptr::null_mut(), &mut len) };
+        let mut out = ok(rv, vec![0; len as usize])?;
+        // SAFETY: as above.
+        let rv = unsafe { call(session, &mut mech.raw(), with, key, out.as_mut_ptr(), &mut len) };
+        out.truncate(len as usize);
+        ok(rv, out)
+    }
+
+    fn unwrap(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mut mech: Mech,
+        with: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        template: &[Attr],
+    ) -> Rv<CK_OBJECT_HANDLE> {
+        let mut template = raw(template);
+        let mut key = 0;
+        // SAFETY: as above.
+        let rv = unsafe {
+            self.list.C_UnwrapKey.unwrap()(
+                session,
+                &mut mech.raw(),
+                with,
+                wrapped.as_ptr().cast_mut(),
+                wrapped.len() as CK_ULONG,
+                template.as_mut_ptr(),
+                template.len() as CK_ULONG,
+                &mut key,
+            )
+        };
+        ok(rv, key)
+    }
+
+    fn derive(
+        &self,
+        session: CK_SESSION_HANDLE,
+        ckm: CK_MECHANISM_TYPE,
+        (kdf, shared, public): (CK_EC_KDF_TYPE, &[u8], &[u8]),
+        base: CK_OBJECT_HANDLE,
+        template: &[Attr],
+    ) -> Rv<CK_OBJECT_HANDLE> {
+        let mut template = raw(template);
+        let mut key = 0;
+        let mut parameter = CK_ECDH1_DERIVE_PARAMS {
+            kdf,
+            ulSharedDataLen: shared.len() as CK_ULONG,
+            pSharedData: if shared.is_empty() {
+                ptr::null_mut()
+            } else {
+                shared.as_ptr().cast_mut()
+            },
+            ulPublicDataLen: public.len() as CK_ULONG,
+            pPublicData: public.as_ptr().cast_mut(),
+        };
+        let mut mechanism = CK_MECHANISM {
+            mechanism: ckm,
+            pParameter: ptr::from_mut(&mut parameter).cast(),
+            ulParameterLen: size_of_val(&parameter) as CK_ULONG,
+        };
+        // SAFETY: as above.
+        let rv = unsafe {
+            self.list.C_DeriveKey.unwrap()(
+                session,
+                &mut mechanism,
+                base,
+                template.as_mut_ptr(),
+                template.len() as CK_ULONG,
+                &mut key,
+            )
+        };
+        ok(rv, key)
+    }
+}
+
+#[test]
+fn the_published_wrappings_come_out_of_the_tpm() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let data = "00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f";
+    let kek_256 = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    for (kek, value, wrapped) in [
+        // RFC 3394, sections 4.1 and 4.6.
+        (&kek_256[..32], &data[..32], "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5"),
+        (
+            kek_256,
+            data,
+            "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21",
+        ),
+    ] {
+        let kek = p.create(session, &secret(CKK_AES, &hex(kek), &[CKA_WRAP, CKA_UNWRAP])).unwrap();
+        let key = p.create(session, &secret(CKK_AES, &hex(value), &[])).unwrap();
+        let mech = || Mech::plain(CKM_AES_KEY_WRAP);
+        assert_eq!(p.wrap(session, mech(), kek, key).unwrap(), hex(wrapped));
+        let back = p.unwrap(session, mech(), kek, &hex(wrapped), &unwrapped(CKK_AES)).unwrap();
+        assert_eq!(p.get(session, back, CKA_VALUE).unwrap(), hex(value));
+        assert_eq!(p.get_bool(session, back, CKA_LOCAL), Ok(false));
+        let mut bad = hex(wrapped);
+        bad[3] ^= 1;
+        let refused = p.unwrap(session, mech(), kek, &bad, &unwrapped(CKK_AES));
+        assert_eq!(refused, Err(CKR_WRAPPED_KEY_INVALID));
+        let refused = p.unwrap(session, mech(), kek, &bad[1..], &unwrapped(CKK_AES));
+        assert_eq!(refused, Err(CKR_WRAPPED_KEY_LEN_RANGE));
+    }
+}
+
+#[test]
+fn a_padded_wrapping_is_that_of_another_implementation() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    let other = aes_kw::KekAes128::from(KEK);
+    for len in [1, 7, 8, 9, 20, 32, 63] {
+        let value: Vec<u8> = (1..=len).collect();
+        let key = p.create(session, &secret(CKK_GENERIC_SECRET, &value, &[])).unwrap();
+        let wrapped = p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP_KWP), with, key).unwrap();
+        assert_eq!(wrapped, other.wrap_with_padding_vec(&value).unwrap(), "{len}");
+        let mech = Mech::plain(CKM_AES_KEY_WRAP_KWP);
+        let back = p.unwrap(session, mech, with, &wrapped, &unwrapped(CKK_GENERIC_SECRET));
+        assert_eq!(p.get(session, back.unwrap(), CKA_VALUE).unwrap(), value);
+    }
+}
+
+#[test]
+fn a_secret_key_goes_and_comes_under_every_mechanism_that_wraps() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let aes = kek(p, session);
+    let (public, private) = p
+        .generate_pair(
+            session,
+            CKM_RSA_PKCS_KEY_PAIR_GEN,
+            &[ulong(CKA_MODULUS_BITS, 2048), flag(CKA_WRAP, true)],
+            &[flag(CKA_UNWRAP, true)],
+        )
+        .unwrap();
+    let iv = |ckm| Mech::bytes(ckm, &[9; 16]);
+    for (mech, wrapping, unwrapping) in [
+        (Mech::plain(CKM_AES_ECB), aes, aes),
+        (iv(CKM_AES_CBC), aes, aes),
+        (iv(CKM_AES_CBC_PAD), aes, aes),
+        (Mech::plain(CKM_AES_KEY_WRAP), aes, aes),
+        (Mech::plain(CKM_AES_KEY_WRAP_KWP), aes, aes),
+        (Mech::plain(CKM_RSA_PKCS), public, private),
+        (Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""), public, private),
+    ] {
+        for (key_type, len) in [(CKK_AES, 16), (CKK_AES, 32), (CKK_GENERIC_SECRET, 20)] {
+            let value = vec![0x6b; len];
+            let key = p.create(session, &secret(key_type, &value, &[])).unwrap();
+            let wrapped = p.wrap(session, mech.clone(), wrapping, key).unwrap();
+            let template =
+                [unwrapped(key_type), vec![ulong(CKA_VALUE_LEN, len as CK_ULONG)]].concat();
+            let back = p.unwrap(session, mech.clone(), unwrapping, &wrapped, &template).unwrap();
+            assert_eq!(p.get(session, back, CKA_VALUE).unwrap(), value);
+            let template = [unwrapped(key_type), vec![ulong(CKA_VALUE_LEN, 64)]].concat();
+            let refused = p.unwrap(session, mech.clone(), unwrapping, &wrapped, &template);
+            assert_eq!(refused, Err(CKR_WRAPPED_KEY_LEN_RANGE));
+        }
+    }
+}
+
+#[test]
+fn a_private_key_is_wrapped_as_pkcs_8() {
+    use p256::pkcs8::DecodePrivateKey;
+    use rsa::traits::PublicKeyParts;
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    let decrypting = p.create(session, &secret(CKK_AES, &KEK, &[CKA_DECRYPT])).unwrap();
+    let open = [flag(CKA_EXTRACTABLE, true), flag(CKA_SIGN, true)];
+    let mech = || Mech::bytes(CKM_AES_CBC_PAD, &[3; 16]);
+    let shown = |key| {
+        let wrapped = p.wrap(session, mech(), with, key).unwrap();
+        p.init(Op::Decrypt, session, mech(), decrypting).unwrap();
+        let mut out = vec![0; 4096];
+        let (rv, len) = p.one_shot_raw(Op::Decrypt, session, &wrapped, Some(&mut out));
+        assert_eq!(rv, CKR_OK);
+        out.truncate(len);
+        out
+    };
+    let (_, private) = p
+        .generate_pair(session, CKM_EC_KEY_PAIR_GEN, &[bytes(CKA_EC_PARAMS, P256)], &open)
+        .unwrap();
+    let key = p256::SecretKey::from_pkcs8_der(&shown(private)).unwrap();
+    let point = p.get(session, private, CKA_EC_POINT).unwrap();
+    assert_eq!(key.public_key().to_sec1_bytes()[..], point[2..]);
+
+    let bits = [ulong(CKA_MODULUS_BITS, 2048)];
+    let (_, private) = p.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &bits, &open).unwrap();
+    let key = rsa::RsaPrivateKey::from_pkcs8_der(&shown(private)).unwrap();
+    let modulus = p.get(session, private, CKA_MODULUS).unwrap();
+    assert_eq!(key.n().to_bytes_be(), modulus);
+}
+
+#[test]
+fn c119_only_what_may_leave_is_wrapped_and_only_by_what_may_wrap() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    let mech = || Mech::plain(CKM_AES_KEY_WRAP);
+    let key = p.create(session, &secret(CKK_AES, &[7; 16], &[])).unwrap();
+    let wrap = |with, key| p.wrap(session, mech(), with, key).err();
+    let fixed = p.aes_key(session, &[7; 16]);
+    assert_eq!(wrap(with, fixed), Some(CKR_KEY_UNEXTRACTABLE));
+    assert_eq!(wrap(fixed, key), Some(CKR_WRAPPING_KEY_TYPE_INCONSISTENT), "CKA_WRAP is false");
+    assert_eq!(wrap(12_345, key), Some(CKR_WRAPPING_KEY_HANDLE_INVALID));
+    assert_eq!(wrap(with, 12_345), Some(CKR_KEY_HANDLE_INVALID));
+    let (public, private) = ec_pair(p, session, b"1", false);
+    assert_eq!(wrap(with, public), Some(CKR_KEY_NOT_WRAPPABLE));
+    assert_eq!(wrap(with, private), Some(CKR_KEY_UNEXTRACTABLE));
+    assert_eq!(wrap(public, key), Some(CKR_WRAPPING_KEY_TYPE_INCONSISTENT));
+    let template = [secret(CKK_AES, &[7; 16], &[]), vec![flag(CKA_WRAP_WITH_TRUSTED, true)]];
+    let careful = p.create(session, &template.concat()).unwrap();
+    assert_eq!(wrap(with, careful), Some(CKR_KEY_NOT_WRAPPABLE));
+    let other = p.wrap(session, Mech::plain(CKM_AES_CTR), with, key).err();
+    assert!(matches!(other, Some(CKR_MECHANISM_INVALID | CKR_MECHANISM_PARAM_INVALID)));
+}
+
+#[test]
+fn c120_a_key_that_does_not_unwrap_is_refused_and_so_are_contradictions() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    let key = p.create(session, &secret(CKK_AES, &[7; 16], &[])).unwrap();
+    let mech = || Mech::plain(CKM_AES_KEY_WRAP);
+    let wrapped = p.wrap(session, mech(), with, key).unwrap();
+    let unwrap =
+        |with, template: &[Attr]| p.unwrap(session, mech(), with, &wrapped, template).err();
+    let plain = unwrapped(CKK_AES);
+    let other = p.aes_key(session, &KEK);
+    assert_eq!(unwrap(other, &plain), Some(CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT));
+    assert_eq!(unwrap(0, &plain), Some(CKR_UNWRAPPING_KEY_HANDLE_INVALID));
+    assert_eq!(unwrap(with, &plain[..1]), Some(CKR_TEMPLATE_INCOMPLETE));
+    let value = [plain.clone(), vec![bytes(CKA_VALUE, &[1; 16])]].concat();
+    assert_eq!(unwrap(with, &value), Some(CKR_ATTRIBUTE_READ_ONLY));
+    let token = [plain.clone(), vec![flag(CKA_TOKEN, true)]].concat();
+    let reader = p.ro(t.slot);
+    let refused = p.unwrap(reader, mech(), with, &wrapped, &token);
+    assert_eq!(refused, Err(CKR_SESSION_READ_ONLY));
+    assert!(p.unwrap(reader, mech(), with, &wrapped, &plain).is_ok());
+    let kept = p.unwrap(session, mech(), with, &wrapped, &token).unwrap();
+    assert_eq!(p.get(session, kept, CKA_VALUE).unwrap(), [7; 16]);
+}
+
+#[test]
+fn c121_a_shared_secret_is_that_of_another_implementation() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let (_, private) = p
+        .generate_pair(
+            session,
+            CKM_EC_KEY_PAIR_GEN,
+            &[bytes(CKA_EC_PARAMS, P256)],
+            &[flag(CKA_DERIVE, true)],
+        )
+        .unwrap();
+    let own = p.get(session, private, CKA_EC_POINT).unwrap();
+    let own = p256::PublicKey::from_sec1_bytes(&own[2..]).unwrap();
+    let peer = p256::SecretKey::random(&mut p256::elliptic_curve::rand_core::OsRng);
+    let shared = p256::ecdh::diffie_hellman(peer.to_nonzero_scalar(), own.as_affine());
+    let shared = shared.raw_secret_bytes();
+    let raw_point = peer.public_key().to_sec1_bytes();
+    let der_point = [&[4, 65][..], &raw_point].concat();
+    let reader = p.ro(t.slot);
+    let plain = unwrapped(CKK_GENERIC_SECRET);
+    let sized = |len| [plain.clone(), vec![ulong(CKA_VALUE_LEN, len)]].concat();
+    for point in [&raw_point[..], &der_point] {
+        for ckm in [CKM_ECDH1_DERIVE, CKM_ECDH1_COFACTOR_DERIVE] {
+            let derive = |kdf, info: &[u8], template: &[Attr]| {
+                let key = p.derive(reader, ckm, (kdf, info, point), private, template).unwrap();
+                p.get(reader, key, CKA_VALUE).unwrap()
+            };
+            assert_eq!(derive(CKD_NULL, b"", &plain), shared[..]);
+            assert_eq!(derive(CKD_NULL, b"", &sized(16)), shared[16..]);
+            // ANSI X9.63 KDF: one block of the hash, and the begin of a second.
+            let block = |counter: u8| {
+                let input = [&shared[..], &[0, 0, 0, counter], b"info"].concat();
+                p.digest(session, CKM_SHA256, &input).unwrap()
+            };
+            let both = [block(1), block(2)].concat();
+            assert_eq!(derive(CKD_SHA256_KDF, b"info", &sized(40)), both[..40]);
+        }
+    }
+    let derive = |point: &[u8], kdf, info: &[u8], template: &[Attr]| {
+        p.derive(session, CKM_ECDH1_DERIVE, (kdf, info, point), private, template).err()
+    };
+    let mut off = raw_point.to_vec();
+    off[40] ^= 1;
+    for point in [&off[..], &raw_point[1..], &raw_point[..64], b""] {
+        assert_eq!(derive(point, CKD_NULL, b"", &plain), Some(CKR_MECHANISM_PARAM_INVALID));
+    }
+    assert_eq!(derive(&raw_point, 99, b"", &plain), Some(CKR_MECHANISM_PARAM_INVALID));
+    assert_eq!(derive(&raw_point, CKD_NULL, b"info", &plain), Some(CKR_MECHANISM_PARAM_INVALID));
+    assert_eq!(derive(&raw_point, CKD_NULL, b"", &sized(33)), Some(CKR_KEY_SIZE_RANGE));
+    let aes = unwrapped(CKK_AES);
+    assert_eq!(derive(&raw_point, CKD_NULL, b"", &aes), Some(CKR_TEMPLATE_INCOMPLETE));
+    let aes = [aes, vec![ulong(CKA_VALUE_LEN, 32), flag(CKA_ENCRYPT, true)]].concat();
+    let base = (CKD_NULL, &b""[..], &raw_point[..]);
+    let key = p.derive(session, CKM_ECDH1_DERIVE, base, private, &aes).unwrap();
+    let ours = p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[0; 16]).unwrap();
+    let theirs = p.aes_key(session, shared);
+    assert_eq!(ours, p.encrypt(session, Mech::plain(CKM_AES_ECB), theirs, &[0; 16]).unwrap());
+}
+
+#[test]
+fn c121_a_key_that_does_not_derive_is_refused() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, signer) = ec_pair(&t.p, session, b"1", false);
+    let point = t.p.get(session, signer, CKA_EC_POINT).unwrap();
+    let base = (CKD_NULL, &b""[..], &point[..]);
+    let plain = unwrapped(CKK_GENERIC_SECRET);
+    let refused = t.p.derive(session, CKM_ECDH1_DERIVE, base, signer, &plain);
+    assert_eq!(refused, Err(CKR_KEY_TYPE_INCONSISTENT));
+    let refused = t.p.derive(session, CKM_ECDH1_DERIVE, base, 0, &plain);
+    assert_eq!(refused, Err(CKR_KEY_HANDLE_INVALID));
+    let refused = t.p.derive(session, CKM_ECDSA, base, signer, &plain);
+    assert_eq!(refused, Err(CKR_MECHANISM_INVALID));
+}
