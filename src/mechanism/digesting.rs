@@ -1,6 +1,7 @@
 //! Digests, in software.
 
-use cryptoki_sys::CKR_MECHANISM_INVALID;
+use cryptoki_sys::{CK_MECHANISM_TYPE, CKR_MECHANISM_INVALID};
+use zeroize::Zeroizing;
 
 use super::hash::{Hash, Hasher};
 use super::parameter::{Checked, MechanismChoice};
@@ -26,6 +27,18 @@ impl Digesting {
         let hash = required(row, row.digest, "digest")?;
         Checked::new(row, &choice.parameter)?;
         Ok(Self { hash, hasher: hash.hasher() })
+    }
+
+    /// The digest that [`save`](Self::save) wrote down under `ckm`; `None` if these bytes are none.
+    pub fn restored(ckm: CK_MECHANISM_TYPE, state: &[u8]) -> Option<Self> {
+        let hash = Hash::from_mechanism(ckm)?;
+        Some(Self { hash, hasher: hash.restored(state)? })
+    }
+
+    /// Its mechanism, and all that is needed to go on later: some 100 or 200 bytes, among them the
+    /// end of the data as it is.
+    pub fn save(&self) -> (CK_MECHANISM_TYPE, Zeroizing<Vec<u8>>) {
+        (self.hash.mechanism(), self.hasher.save())
     }
 
     /// Bytes of the digest, exactly.

@@ -1,7 +1,10 @@
 //! The hashes, all computed in software: a TPM hashes slower than the wire feeds it.
 
 use cryptoki_sys::*;
-use sha2::digest::DynDigest;
+use sha2_saved::Digest;
+use sha2_saved::digest::FixedOutputReset;
+use sha2_saved::digest::common::hazmat::{SerializableState, SerializedState};
+use zeroize::Zeroizing;
 
 use crate::tpm::HashAlg;
 
@@ -28,15 +31,49 @@ struct Facts {
     tpm: Option<HashAlg>,
     /// The contents of its OBJECT IDENTIFIER (RFC 8017, appendix B.1; NIST CSOR).
     oid: &'static [u8],
-    make: fn() -> Box<dyn DynDigest + Send>,
+    make: fn() -> Box<dyn Computation>,
+    restore: fn(&[u8]) -> Option<Box<dyn Computation>>,
 }
 
 const fn nist_oid(last: u8) -> [u8; 9] {
     [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, last]
 }
 
-fn make<D: DynDigest + Default + Send + 'static>() -> Box<dyn DynDigest + Send> {
+/// One hash function at work.
+trait Computation: Send {
+    fn update(&mut self, data: &[u8]);
+    fn finish(&mut self) -> Vec<u8>;
+    fn restart(&mut self);
+    fn save(&self) -> Zeroizing<Vec<u8>>;
+}
+
+impl<D: Digest + FixedOutputReset + SerializableState + Send> Computation for D {
+    fn update(&mut self, data: &[u8]) {
+        Digest::update(self, data);
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        self.finalize_reset().to_vec()
+    }
+
+    fn restart(&mut self) {
+        Digest::reset(self);
+    }
+
+    fn save(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(self.serialize().to_vec())
+    }
+}
+
+fn make<D: Computation + Default + 'static>() -> Box<dyn Computation> {
     Box::new(D::default())
+}
+
+fn restore<D: Computation + SerializableState + 'static>(
+    state: &[u8],
+) -> Option<Box<dyn Computation>> {
+    let state: &SerializedState<D> = state.try_into().ok()?;
+    Some(Box::new(D::deserialize(state).ok()?))
 }
 
 static SHA1: Facts = Facts {
@@ -45,7 +82,8 @@ static SHA1: Facts = Facts {
     digest_len: 20,
     tpm: Some(HashAlg::Sha1),
     oid: &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
-    make: make::<sha1::Sha1>,
+    make: make::<sha1_saved::Sha1>,
+    restore: restore::<sha1_saved::Sha1>,
 };
 static SHA224: Facts = Facts {
     digest: CKM_SHA224,
@@ -53,7 +91,8 @@ static SHA224: Facts = Facts {
     digest_len: 28,
     tpm: None,
     oid: &nist_oid(4),
-    make: make::<sha2::Sha224>,
+    make: make::<sha2_saved::Sha224>,
+    restore: restore::<sha2_saved::Sha224>,
 };
 static SHA256: Facts = Facts {
     digest: CKM_SHA256,
@@ -61,7 +100,8 @@ static SHA256: Facts = Facts {
     digest_len: 32,
     tpm: Some(HashAlg::Sha256),
     oid: &nist_oid(1),
-    make: make::<sha2::Sha256>,
+    make: make::<sha2_saved::Sha256>,
+    restore: restore::<sha2_saved::Sha256>,
 };
 static SHA384: Facts = Facts {
     digest: CKM_SHA384,
@@ -69,7 +109,8 @@ static SHA384: Facts = Facts {
     digest_len: 48,
     tpm: Some(HashAlg::Sha384),
     oid: &nist_oid(2),
-    make: make::<sha2::Sha384>,
+    make: make::<sha2_saved::Sha384>,
+    restore: restore::<sha2_saved::Sha384>,
 };
 static SHA512: Facts = Facts {
     digest: CKM_SHA512,
@@ -77,7 +118,8 @@ static SHA512: Facts = Facts {
     digest_len: 64,
     tpm: Some(HashAlg::Sha512),
     oid: &nist_oid(3),
-    make: make::<sha2::Sha512>,
+    make: make::<sha2_saved::Sha512>,
+    restore: restore::<sha2_saved::Sha512>,
 };
 static SHA3_224: Facts = Facts {
     digest: CKM_SHA3_224,
@@ -85,7 +127,8 @@ static SHA3_224: Facts = Facts {
     digest_len: 28,
     tpm: None,
     oid: &nist_oid(7),
-    make: make::<sha3::Sha3_224>,
+    make: make::<sha3_saved::Sha3_224>,
+    restore: restore::<sha3_saved::Sha3_224>,
 };
 static SHA3_256: Facts = Facts {
     digest: CKM_SHA3_256,
@@ -93,7 +136,8 @@ static SHA3_256: Facts = Facts {
     digest_len: 32,
     tpm: None,
     oid: &nist_oid(8),
-    make: make::<sha3::Sha3_256>,
+    make: make::<sha3_saved::Sha3_256>,
+    restore: restore::<sha3_saved::Sha3_256>,
 };
 static SHA3_384: Facts = Facts {
     digest: CKM_SHA3_384,
@@ -101,7 +145,8 @@ static SHA3_384: Facts = Facts {
     digest_len: 48,
     tpm: None,
     oid: &nist_oid(9),
-    make: make::<sha3::Sha3_384>,
+    make: make::<sha3_saved::Sha3_384>,
+    restore: restore::<sha3_saved::Sha3_384>,
 };
 static SHA3_512: Facts = Facts {
     digest: CKM_SHA3_512,
@@ -109,7 +154,8 @@ static SHA3_512: Facts = Facts {
     digest_len: 64,
     tpm: None,
     oid: &nist_oid(10),
-    make: make::<sha3::Sha3_512>,
+    make: make::<sha3_saved::Sha3_512>,
+    restore: restore::<sha3_saved::Sha3_512>,
 };
 
 impl Hash {
@@ -150,6 +196,11 @@ impl Hash {
         Self::ALL.into_iter().find(|hash| hash.facts().mgf1 == mgf)
     }
 
+    /// The mechanism that computes it.
+    pub fn mechanism(self) -> CK_MECHANISM_TYPE {
+        self.facts().digest
+    }
+
     /// Bytes of its digest.
     pub fn digest_len(self) -> usize {
         self.facts().digest_len
@@ -175,6 +226,12 @@ impl Hash {
         Hasher((self.facts().make)())
     }
 
+    /// The computation that [`Hasher::save`] wrote down; `None` if these bytes are none of this
+    /// hash.
+    pub(super) fn restored(self, state: &[u8]) -> Option<Hasher> {
+        (self.facts().restore)(state).map(Hasher)
+    }
+
     /// The digest of `data`.
     pub fn digest(self, data: &[u8]) -> Vec<u8> {
         let mut hasher = self.hasher();
@@ -184,7 +241,7 @@ impl Hash {
 }
 
 /// A hash computation that has seen some of its data.
-pub struct Hasher(Box<dyn DynDigest + Send>);
+pub struct Hasher(Box<dyn Computation>);
 
 impl Hasher {
     /// Feeds `data`.
@@ -194,7 +251,18 @@ impl Hasher {
 
     /// The digest of all that was fed; starts over.
     pub fn finish(&mut self) -> Vec<u8> {
-        self.0.finalize_reset().into_vec()
+        self.0.finish()
+    }
+
+    /// Forgets all that was fed.
+    pub fn restart(&mut self) {
+        self.0.restart();
+    }
+
+    /// All that is needed to go on later, of the same length however much was fed. It holds the
+    /// last bytes of the data as they are.
+    pub(super) fn save(&self) -> Zeroizing<Vec<u8>> {
+        self.0.save()
     }
 }
 
@@ -231,6 +299,39 @@ mod tests {
         }
         assert_eq!(Hash::from_mechanism(CKM_ECDSA), None);
         assert_eq!(Hash::from_mgf(0), None);
+    }
+
+    #[test]
+    fn every_hash_goes_on_from_where_it_was_saved() {
+        let data: Vec<u8> = (0..400u16).map(|i| i as u8).collect();
+        for hash in Hash::ALL {
+            let lengths: Vec<usize> = (0..=data.len())
+                .map(|split| {
+                    let (before, after) = data.split_at(split);
+                    let mut hasher = hash.hasher();
+                    hasher.update(before);
+                    let state = hasher.save();
+                    let mut restored = hash.restored(&state).unwrap();
+                    restored.update(after);
+                    assert_eq!(restored.finish(), hash.digest(&data), "{hash:?} {split}");
+                    state.len()
+                })
+                .collect();
+            assert!(lengths.iter().all(|len| *len == lengths[0]), "{hash:?}");
+            assert!(hash.restored(&vec![0; lengths[0] - 1]).is_none(), "{hash:?}");
+            assert!(hash.restored(&[]).is_none(), "{hash:?}");
+        }
+    }
+
+    #[test]
+    fn a_restarted_computation_has_forgotten_everything() {
+        for hash in Hash::ALL {
+            let mut hasher = hash.hasher();
+            hasher.update(b"to be forgotten");
+            hasher.restart();
+            hasher.update(b"abc");
+            assert_eq!(hasher.finish(), hash.digest(b"abc"), "{hash:?}");
+        }
     }
 
     #[test]
