@@ -7,7 +7,7 @@
 //! | `row.rs` | what a row says, and what follows from it: flags, sizes, whether this TPM offers it |
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
-//! | `signing.rs` `verifying.rs` `encryption.rs` `decryption.rs` `digesting.rs` `derivation.rs` | the operations |
+//! | `signing.rs` `verifying.rs` `recovery.rs` `encryption.rs` `decryption.rs` `digesting.rs` `derivation.rs` | the operations |
 //! | `key_pair.rs` `secret_key.rs` | which key a generation asks for; which scheme a key is bound to |
 //! | `rsa.rs` | the RSA public key, the private operation with its check, lengths |
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
@@ -37,6 +37,7 @@ mod key_wrap;
 mod mac;
 mod mgf1;
 pub mod parameter;
+mod recovery;
 mod row;
 mod rsa;
 mod rsa_oaep;
@@ -64,6 +65,7 @@ pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
+pub use recovery::Recovering;
 pub use row::{Mechanism, RunsIn, find, offered, parameter_shape};
 pub use secret_key::secret_key;
 pub use signing::Signing;

@@ -20,6 +20,8 @@ use crate::tpm::{
 pub(super) type Sign = fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<Vec<u8>>;
 /// Checks a signature (last) over what the operation collected.
 pub(super) type Verify = fn(&Task, &[u8], &[u8]) -> Result<()>;
+/// Gives back what a signature was made of.
+pub(super) type Recover = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Encrypts, or wraps, with the public key.
 pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Whether the TPM makes keys of a kind.
@@ -102,6 +104,8 @@ pub struct Mechanism {
     pub(super) accepts: fn(&Task) -> Result<()>,
     pub(super) sign: Option<Sign>,
     pub(super) verify: Option<Verify>,
+    /// Whether `sign` makes signatures that hold their data, and how it is had from them.
+    pub(super) recover: Option<Recover>,
     pub(super) encrypt: Option<Encrypt>,
     pub(super) decrypt: Option<Decrypt>,
     pub(super) digest: Option<Hash>,
@@ -150,6 +154,7 @@ impl Mechanism {
             accepts: |_| Ok(()),
             sign: None,
             verify: None,
+            recover: None,
             encrypt: None,
             decrypt: None,
             digest: None,
@@ -164,7 +169,7 @@ impl Mechanism {
     }
 
     /// Everything a mechanism may do, with what this one does.
-    pub(super) fn abilities(&self) -> [Ability; 10] {
+    pub(super) fn abilities(&self) -> [Ability; 12] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
         let mac = self.mac.is_some();
         let cipher = self.cipher.is_some() || self.key_wrap.is_some();
@@ -172,10 +177,12 @@ impl Mechanism {
             ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
             ability(self.sign.is_some() || mac, CKF_SIGN, "sign", true),
+            ability(self.recover.is_some(), CKF_SIGN_RECOVER, "sign recover", true),
             ability(self.decrypt.is_some() || cipher, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
             ability(self.wraps, CKF_UNWRAP, "unwrap", true),
             ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
+            ability(self.recover.is_some(), CKF_VERIFY_RECOVER, "verify recover", false),
             ability(self.encrypt.is_some() || cipher, CKF_ENCRYPT, "encrypt", cipher),
             ability(self.wraps, CKF_WRAP, "wrap", cipher),
             ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
@@ -190,7 +197,20 @@ impl Mechanism {
         let hardware = if self.runs_in == RunsIn::Tpm { CKF_HW } else { 0 };
         let curves =
             if self.takes(CKK_EC) { CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS } else { 0 };
-        able | hardware | curves
+        able | self.message_flags() | hardware | curves
+    }
+
+    /// What signs and verifies does so message by message too, in parts where it takes data in
+    /// parts.
+    ///
+    /// PKCS#11 v3.1, C_MessageSignInit and C_MessageVerifyInit.
+    fn message_flags(&self) -> CK_FLAGS {
+        let mac = self.mac.is_some();
+        let signs = if self.sign.is_some() || mac { CKF_MESSAGE_SIGN } else { 0 };
+        let verifies = if self.verify.is_some() || mac { CKF_MESSAGE_VERIFY } else { 0 };
+        let whole = signs | verifies;
+        let parts = whole != 0 && (self.hash.is_some() || mac);
+        whole | if parts { CKF_MULTI_MESSAGE } else { 0 }
     }
 
     /// Whether it works with keys of `key_type`.

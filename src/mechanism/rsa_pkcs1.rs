@@ -35,6 +35,20 @@ pub(super) fn verify(task: &Task, data: &[u8], signature: &[u8]) -> Result<()> {
     }
 }
 
+/// CKM_RSA_PKCS: the data that `signature` was made of.
+pub(super) fn recover(task: &Task, signature: &[u8]) -> Result<Vec<u8>> {
+    let block = task.rsa()?.open(signature)?;
+    let invalid = || Error::new(CKR_SIGNATURE_INVALID, "PKCS#1 v1.5 signature");
+    let padded = block.strip_prefix(&[0, 1]).ok_or_else(invalid)?;
+    let end = padded.iter().position(|byte| *byte != 0xff).ok_or_else(invalid)?;
+    let data = padded.get(end..).and_then(|rest| rest.strip_prefix(&[0])).ok_or_else(invalid)?;
+    // The one block of this data is the only one believed, as in `verify`.
+    match signature_block(task, data) {
+        Ok(expected) if expected == block => Ok(data.to_vec()),
+        _ => Err(invalid()),
+    }
+}
+
 /// CKM_SHA..._RSA_PKCS: signs `digest`; a key bound to this scheme by TPM2_Sign.
 pub(super) fn sign_digest(
     task: &Task,

@@ -29,6 +29,11 @@ pub(super) fn verify(task: &Task, data: &[u8], signature: &[u8]) -> Result<()> {
     }
 }
 
+/// The number that `signature` was made of, with its leading zeros.
+pub(super) fn recover(task: &Task, signature: &[u8]) -> Result<Vec<u8>> {
+    task.rsa()?.open(signature)
+}
+
 /// Encrypts `data`, a number below the modulus.
 pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
     task.rsa()?.encrypt(&block(task, data)?)

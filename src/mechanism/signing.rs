@@ -66,6 +66,13 @@ impl Signing {
         }
     }
 
+    /// Begins anew with data in parts.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
+    pub fn restart(&mut self) -> Result<()> {
+        self.collected.restart()
+    }
+
     /// Takes a part of the data.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
@@ -122,6 +129,16 @@ impl Collected {
             (None, Some(_)) => Self::Message(Zeroizing::default()),
             (None, None) => Self::Nothing,
         }
+    }
+
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        match self {
+            Self::Nothing => return Err(single_part()),
+            Self::Digest(hasher) => hasher.restart(),
+            Self::Message(message) => *message = Zeroizing::default(),
+        }
+        Ok(())
     }
 
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_HOST_MEMORY` for a message that does not fit.

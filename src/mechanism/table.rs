@@ -46,6 +46,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     Mechanism {
         sign: Some(rsa_pkcs1::sign),
         verify: Some(rsa_pkcs1::verify),
+        recover: Some(rsa_pkcs1::recover),
         encrypt: Some(rsa_pkcs1::encrypt),
         decrypt: Some(rsa_pkcs1::DECRYPT),
         wraps: true,
@@ -54,6 +55,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     Mechanism {
         sign: Some(rsa_raw::sign),
         verify: Some(rsa_raw::verify),
+        recover: Some(rsa_raw::recover),
         encrypt: Some(rsa_raw::encrypt),
         decrypt: Some(rsa_raw::DECRYPT),
         ..rsa(row!(CKM_RSA_X_509))

@@ -41,6 +41,27 @@ impl Verifying {
         Ok(Self { task, how, collected })
     }
 
+    /// Whether `signature` has the one length that it can have.
+    ///
+    /// Errors: `CKR_SIGNATURE_LEN_RANGE`.
+    pub fn check_len(&self, signature: &[u8]) -> Result<()> {
+        let len = match self.how {
+            How::Verify(_) => self.task.key.signature_len(),
+            How::Mac(_, len) => len,
+        };
+        if signature.len() == len {
+            return Ok(());
+        }
+        Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a signature of another length"))
+    }
+
+    /// Begins anew with data in parts.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
+    pub fn restart(&mut self) -> Result<()> {
+        self.collected.restart()
+    }
+
     /// Takes a part of the data.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.

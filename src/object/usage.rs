@@ -1,8 +1,8 @@
 //! What a key is for: `CKA_SIGN`, `CKA_DECRYPT` and their like.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN, CKA_UNWRAP, CKA_VERIFY,
-    CKA_WRAP, CKR_TEMPLATE_INCONSISTENT,
+    CK_ATTRIBUTE_TYPE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN, CKA_SIGN_RECOVER,
+    CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKR_TEMPLATE_INCONSISTENT,
 };
 
 use super::attribute::{self, Attribute, Holders, Preset};
@@ -21,7 +21,7 @@ struct Usages {
 const USAGES: &[Usages] = &[
     Usages {
         holder: Holders::PUBLIC_RSA,
-        serves: &[CKA_VERIFY, CKA_ENCRYPT, CKA_WRAP],
+        serves: &[CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_ENCRYPT, CKA_WRAP],
         presets: &[CKA_VERIFY, CKA_ENCRYPT],
     },
     Usages {
@@ -31,7 +31,7 @@ const USAGES: &[Usages] = &[
     },
     Usages {
         holder: Holders::PRIVATE_RSA,
-        serves: &[CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP],
+        serves: &[CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_UNWRAP],
         presets: &[CKA_SIGN, CKA_DECRYPT],
     },
     Usages {
@@ -142,7 +142,8 @@ mod tests {
     fn k_a_usage_that_a_key_cannot_serve_fails_alone() {
         for (holder, usage) in [
             (Holders::PRIVATE_EC, CKA_DECRYPT),
-            (Holders::PRIVATE_RSA, CKA_SIGN_RECOVER),
+            (Holders::PRIVATE_EC, CKA_SIGN_RECOVER),
+            (Holders::PUBLIC_EC, CKA_VERIFY_RECOVER),
             (Holders::PUBLIC_EC, CKA_ENCRYPT),
         ] {
             let mut object = AttributeSet::new().with(usage, Value::Bool(true));
