@@ -29,6 +29,7 @@ use crate::os::fork_lock::ForkLock;
 use crate::os::lock::Lock;
 pub use crate::session::Call;
 use crate::session::object::SessionObject;
+use crate::session::saved_state::StateKey;
 use crate::session::table::{Closed, Table};
 use crate::slot::{hierarchy_of, slot_of};
 use crate::store::{Store, TokenId, TokenRow};
@@ -53,6 +54,7 @@ pub struct Provider {
     pub(crate) abilities: Lock<Option<Arc<Abilities>>>,
     pub(crate) last_status: Lock<Option<Status>>,
     last_session_object: AtomicU64,
+    pub(crate) state_key: StateKey,
 }
 
 /// What this process knows of the token in a slot.
@@ -201,6 +203,7 @@ impl Provider {
             abilities: Lock::default(),
             last_status: Lock::default(),
             last_session_object: AtomicU64::new(0),
+            state_key: StateKey::default(),
         }
     }
 

@@ -25,8 +25,8 @@ use super::mechanism::Mechanism;
 use super::output::{Output, Room};
 use super::scalar::Out;
 use super::{
-    decryption, digesting, dual, encryption, key_management, object, random, session, signing,
-    slot_and_token, verifying,
+    decryption, digesting, dual, encryption, key_management, message, object, random, session,
+    signing, slot_and_token, verifying,
 };
 
 pub(super) const VERSION_2_40: CK_VERSION = CK_VERSION { major: 2, minor: 40 };
@@ -98,10 +98,15 @@ entry_points! {
         C_GetSessionInfo(hSession: CK_SESSION_HANDLE, pInfo: CK_SESSION_INFO_PTR)
             => session::session_info(hSession, Out::new(pInfo));
         C_GetOperationState(hSession: CK_SESSION_HANDLE, pOperationState: CK_BYTE_PTR,
-                            pulOperationStateLen: CK_ULONG_PTR) => not_offered(hSession);
+                            pulOperationStateLen: CK_ULONG_PTR)
+            => session::operation_state(
+                hSession, Output::new(pOperationState, pulOperationStateLen));
         C_SetOperationState(hSession: CK_SESSION_HANDLE, pOperationState: CK_BYTE_PTR,
                             ulOperationStateLen: CK_ULONG, hEncryptionKey: CK_OBJECT_HANDLE,
-                            hAuthenticationKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                            hAuthenticationKey: CK_OBJECT_HANDLE)
+            => session::set_operation_state(
+                hSession, Input::new(pOperationState, ulOperationStateLen), hEncryptionKey,
+                hAuthenticationKey);
         C_Login(hSession: CK_SESSION_HANDLE, userType: CK_USER_TYPE, pPin: CK_UTF8CHAR_PTR,
                 ulPinLen: CK_ULONG)
             => session::login(hSession, userType, Input::new(pPin, ulPinLen));
@@ -198,10 +203,12 @@ entry_points! {
                     pulSignatureLen: CK_ULONG_PTR)
             => signing::sign_final(hSession, Output::new(pSignature, pulSignatureLen));
         C_SignRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                          hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                          hKey: CK_OBJECT_HANDLE)
+            => signing::sign_recover_init(hSession, Mechanism::new(pMechanism), hKey);
         C_SignRecover(hSession: CK_SESSION_HANDLE, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG,
                       pSignature: CK_BYTE_PTR, pulSignatureLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => signing::sign_recover(hSession, Input::new(pData, ulDataLen),
+                                     Output::new(pSignature, pulSignatureLen));
 
         // Functions for verifying signatures and MACs
         C_VerifyInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
@@ -217,10 +224,12 @@ entry_points! {
                       ulSignatureLen: CK_ULONG)
             => verifying::verify_final(hSession, Input::new(pSignature, ulSignatureLen));
         C_VerifyRecoverInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                            hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                            hKey: CK_OBJECT_HANDLE)
+            => verifying::verify_recover_init(hSession, Mechanism::new(pMechanism), hKey);
         C_VerifyRecover(hSession: CK_SESSION_HANDLE, pSignature: CK_BYTE_PTR,
                         ulSignatureLen: CK_ULONG, pData: CK_BYTE_PTR, pulDataLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => verifying::verify_recover(hSession, Input::new(pSignature, ulSignatureLen),
+                                         Output::new(pData, pulDataLen));
 
         // Dual-function cryptographic functions
         C_DigestEncryptUpdate(hSession: CK_SESSION_HANDLE, pPart: CK_BYTE_PTR, ulPartLen: CK_ULONG,
@@ -349,32 +358,47 @@ entry_points! {
 
         // Message-based signing and MACing functions
         C_MessageSignInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                          hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                          hKey: CK_OBJECT_HANDLE)
+            => message::message_sign_init(hSession, Mechanism::new(pMechanism), hKey);
         C_SignMessage(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                       ulParameterLen: CK_ULONG, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG,
                       pSignature: CK_BYTE_PTR, pulSignatureLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => message::sign_message(hSession, Input::new(pParameter.cast(), ulParameterLen),
+                                     Input::new(pData, ulDataLen),
+                                     Output::new(pSignature, pulSignatureLen));
         C_SignMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
-                           ulParameterLen: CK_ULONG) => not_offered(hSession);
+                           ulParameterLen: CK_ULONG)
+            => message::sign_message_begin(hSession, Input::new(pParameter.cast(), ulParameterLen));
         C_SignMessageNext(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                           ulParameterLen: CK_ULONG, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG,
                           pSignature: CK_BYTE_PTR, pulSignatureLen: CK_ULONG_PTR)
-            => not_offered(hSession);
-        C_MessageSignFinal(hSession: CK_SESSION_HANDLE) => not_offered(hSession);
+            => message::sign_message_next(hSession, Input::new(pParameter.cast(), ulParameterLen),
+                                          Input::new(pData, ulDataLen),
+                                          Output::new(pSignature, pulSignatureLen));
+        C_MessageSignFinal(hSession: CK_SESSION_HANDLE)
+            => message::message_sign_final(hSession);
 
         // Functions for verifying signatures and MACs, message-based
         C_MessageVerifyInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                            hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                            hKey: CK_OBJECT_HANDLE)
+            => message::message_verify_init(hSession, Mechanism::new(pMechanism), hKey);
         C_VerifyMessage(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                         ulParameterLen: CK_ULONG, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG,
-                        pSignature: CK_BYTE_PTR, ulSignatureLen: CK_ULONG) => not_offered(hSession);
+                        pSignature: CK_BYTE_PTR, ulSignatureLen: CK_ULONG)
+            => message::verify_message(hSession, Input::new(pParameter.cast(), ulParameterLen),
+                                       Input::new(pData, ulDataLen),
+                                       Input::new(pSignature, ulSignatureLen));
         C_VerifyMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
-                             ulParameterLen: CK_ULONG) => not_offered(hSession);
+                             ulParameterLen: CK_ULONG)
+            => message::verify_message_begin(hSession, Input::new(pParameter.cast(), ulParameterLen));
         C_VerifyMessageNext(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                             ulParameterLen: CK_ULONG, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG,
                             pSignature: CK_BYTE_PTR, ulSignatureLen: CK_ULONG)
-            => not_offered(hSession);
-        C_MessageVerifyFinal(hSession: CK_SESSION_HANDLE) => not_offered(hSession);
+            => message::verify_message_next(hSession, Input::new(pParameter.cast(), ulParameterLen),
+                                            Input::new(pData, ulDataLen),
+                                            Input::new(pSignature, ulSignatureLen));
+        C_MessageVerifyFinal(hSession: CK_SESSION_HANDLE)
+            => message::message_verify_final(hSession);
     }
     ROWS_3_2: CK_FUNCTION_LIST_3_2 = VERSION_3_2 {
         // Key management functions
@@ -392,17 +416,21 @@ entry_points! {
         // Functions for verifying signatures that are known first
         C_VerifySignatureInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                               hKey: CK_OBJECT_HANDLE, pSignature: CK_BYTE_PTR,
-                              ulSignatureLen: CK_ULONG) => not_offered(hSession);
+                              ulSignatureLen: CK_ULONG)
+            => verifying::verify_signature_init(hSession, Mechanism::new(pMechanism), hKey,
+                                                Input::new(pSignature, ulSignatureLen));
         C_VerifySignature(hSession: CK_SESSION_HANDLE, pData: CK_BYTE_PTR, ulDataLen: CK_ULONG)
-            => not_offered(hSession);
+            => verifying::verify_signature(hSession, Input::new(pData, ulDataLen));
         C_VerifySignatureUpdate(hSession: CK_SESSION_HANDLE, pPart: CK_BYTE_PTR,
-                                ulPartLen: CK_ULONG) => not_offered(hSession);
-        C_VerifySignatureFinal(hSession: CK_SESSION_HANDLE) => not_offered(hSession);
+                                ulPartLen: CK_ULONG)
+            => verifying::verify_signature_update(hSession, Input::new(pPart, ulPartLen));
+        C_VerifySignatureFinal(hSession: CK_SESSION_HANDLE)
+            => verifying::verify_signature_final(hSession);
 
         // Session management functions
         C_GetSessionValidationFlags(hSession: CK_SESSION_HANDLE,
                                     type_: CK_SESSION_VALIDATION_FLAGS_TYPE, pFlags: CK_FLAGS_PTR)
-            => not_offered(hSession);
+            => session::validation_flags(hSession, type_, Out::new(pFlags));
 
         // Asynchronous function management functions
         C_AsyncComplete(hSession: CK_SESSION_HANDLE, pFunctionName: CK_UTF8CHAR_PTR,

@@ -47,6 +47,16 @@ impl<'call> Input<'call> {
         Ok(unsafe { slice::from_raw_parts(self.start, len) })
     }
 
+    /// Whether its length is 0.
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Whether it is NULL with length 0.
+    pub(super) fn is_absent(&self) -> bool {
+        self.start.is_null() && self.len == 0
+    }
+
     /// As [`Self::bytes`], for a call that belongs to an active operation: an argument that is bad
     /// ends the operation (`CKF_SIGN`, ...), as every other error but `CKR_BUFFER_TOO_SMALL` does.
     pub(super) fn bytes_of(&self, call: &mut Call<'_>, operation: CK_FLAGS) -> Result<&'call [u8]> {
@@ -61,14 +71,22 @@ impl<'call> Input<'call> {
         call: &mut Call<'_>,
         operation: CK_FLAGS,
     ) -> Result<Bytes<'call>> {
-        let bytes = self.bytes().and_then(|bytes| {
-            if output.touches(bytes) {
-                Ok(Bytes::Copied(Zeroizing::new(copied(bytes)?)))
-            } else {
-                Ok(Bytes::Lent(bytes))
-            }
-        });
-        or_cancel(bytes, call, operation)
+        or_cancel(self.beside(output), call, operation)
+    }
+
+    /// As [`Self::bytes`], or a copy of them where writing `output` would change them.
+    pub(super) fn beside(&self, output: &Output<'_>) -> Result<Bytes<'call>> {
+        let bytes = self.bytes()?;
+        if output.touches(bytes) {
+            Ok(Bytes::Copied(Zeroizing::new(copied(bytes)?)))
+        } else {
+            Ok(Bytes::Lent(bytes))
+        }
+    }
+
+    /// As [`Self::bytes`], in the form that [`Self::beside`] has.
+    pub(super) fn lent(&self) -> Result<Bytes<'call>> {
+        self.bytes().map(Bytes::Lent)
     }
 }
 

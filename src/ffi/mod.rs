@@ -8,7 +8,7 @@
 //! scalar          one value out            list          arrays of handles and numbers out
 //! attributes      templates in and out     mechanism     CK_MECHANISM in
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
-//! dual, key_management, random     bodies of a few lines, by heading of the specification
+//! message, dual, key_management, random     bodies of a few lines, by heading of the specification
 //! ```
 //!
 //! A shell wraps each pointer in an argument type (`Input`, `Output`, ...), whose constructor is
@@ -35,6 +35,7 @@ mod interface;
 mod key_management;
 mod list;
 mod mechanism;
+mod message;
 mod object;
 mod output;
 mod random;

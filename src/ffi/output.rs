@@ -32,6 +32,11 @@ impl Output<'_> {
         Self { buffer, len, memory: PhantomData }
     }
 
+    /// This output, if the caller gave a place for its length.
+    pub(super) fn if_wanted(self) -> Option<Self> {
+        (!self.len.is_null()).then_some(self)
+    }
+
     /// Whether writing this output would change `bytes`.
     pub(super) fn touches(&self, bytes: &[u8]) -> bool {
         let from = bytes.as_ptr() as usize;

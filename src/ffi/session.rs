@@ -1,8 +1,12 @@
 //! Session management functions.
 
-use cryptoki_sys::{CK_FLAGS, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_SLOT_ID, CK_USER_TYPE};
+use cryptoki_sys::{
+    CK_FLAGS, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_SESSION_INFO,
+    CK_SESSION_VALIDATION_FLAGS_TYPE, CK_SLOT_ID, CK_USER_TYPE,
+};
 
 use super::input::Input;
+use super::output::Output;
 use super::scalar::Out;
 use crate::error::Result;
 use crate::provider;
@@ -65,4 +69,30 @@ pub(super) fn login_user(
 /// `C_Logout`.
 pub(super) fn logout(session: CK_SESSION_HANDLE) -> Result<()> {
     provider::with_session(session, |call| call.logout())
+}
+
+/// `C_GetOperationState`.
+pub(super) fn operation_state(session: CK_SESSION_HANDLE, state: Output<'_>) -> Result<()> {
+    provider::with_session(session, |call| call.operation_state(state))
+}
+
+/// `C_SetOperationState`.
+pub(super) fn set_operation_state(
+    session: CK_SESSION_HANDLE,
+    state: Input<'_>,
+    encryption_key: CK_OBJECT_HANDLE,
+    authentication_key: CK_OBJECT_HANDLE,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        call.set_operation_state(state.bytes()?, encryption_key, authentication_key)
+    })
+}
+
+/// `C_GetSessionValidationFlags`.
+pub(super) fn validation_flags(
+    session: CK_SESSION_HANDLE,
+    which: CK_SESSION_VALIDATION_FLAGS_TYPE,
+    flags: Out<'_, CK_FLAGS>,
+) -> Result<()> {
+    provider::with_session(session, |call| flags.fill(|| call.validation_flags(which)))
 }

@@ -1,7 +1,8 @@
 //! Which kinds of operation may be active together in one session.
 
 use cryptoki_sys::{
-    CK_FLAGS, CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_FIND_OBJECTS, CKF_SIGN, CKF_VERIFY,
+    CK_FLAGS, CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_FIND_OBJECTS, CKF_MESSAGE_SIGN,
+    CKF_MESSAGE_VERIFY, CKF_SIGN, CKF_SIGN_RECOVER, CKF_VERIFY, CKF_VERIFY_RECOVER,
 };
 
 /// A kind of operation a session can have one of.
@@ -15,8 +16,18 @@ pub enum Kind {
     Digest,
     /// `C_SignInit`.
     Sign,
+    /// `C_SignRecoverInit`.
+    SignRecover,
     /// `C_VerifyInit`.
     Verify,
+    /// `C_VerifyRecoverInit`.
+    VerifyRecover,
+    /// `C_VerifySignatureInit`: a verification whose signature is known first.
+    VerifySignature,
+    /// `C_MessageSignInit`.
+    MessageSign,
+    /// `C_MessageVerifyInit`.
+    MessageVerify,
     /// `C_FindObjectsInit`.
     Search,
 }
@@ -32,8 +43,19 @@ const PAIRS: [(Kind, Kind); 4] = [
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Encrypt, Self::Decrypt, Self::Digest, Self::Sign, Self::Verify, Self::Search];
+    pub const ALL: [Self; 11] = [
+        Self::Encrypt,
+        Self::Decrypt,
+        Self::Digest,
+        Self::Sign,
+        Self::SignRecover,
+        Self::Verify,
+        Self::VerifyRecover,
+        Self::VerifySignature,
+        Self::MessageSign,
+        Self::MessageVerify,
+        Self::Search,
+    ];
 
     /// Whether `self` may begin beside what is active already.
     pub fn may_begin_beside(self, mut active: impl Iterator<Item = Self>) -> bool {
@@ -44,14 +66,18 @@ impl Kind {
         }
     }
 
-    /// The flag that names it in `C_SessionCancel`.
+    /// The flag that names it in `C_SessionCancel`. Both ways to verify have the same.
     pub fn flag(self) -> CK_FLAGS {
         match self {
             Self::Encrypt => CKF_ENCRYPT,
             Self::Decrypt => CKF_DECRYPT,
             Self::Digest => CKF_DIGEST,
             Self::Sign => CKF_SIGN,
-            Self::Verify => CKF_VERIFY,
+            Self::SignRecover => CKF_SIGN_RECOVER,
+            Self::Verify | Self::VerifySignature => CKF_VERIFY,
+            Self::VerifyRecover => CKF_VERIFY_RECOVER,
+            Self::MessageSign => CKF_MESSAGE_SIGN,
+            Self::MessageVerify => CKF_MESSAGE_VERIFY,
             Self::Search => CKF_FIND_OBJECTS,
         }
     }

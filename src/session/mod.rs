@@ -11,6 +11,8 @@
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
 //! | `object.rs`, `search.rs` | object management |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
+//! | `message.rs` | many messages signed or verified with one key |
+//! | `saved_state.rs` | operations saved and restored |
 //! | `wrapping.rs` | keys under other keys, and keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
@@ -23,9 +25,11 @@ pub mod key;
 mod key_management;
 pub mod kind;
 mod login;
+mod message;
 pub mod object;
 pub mod operation;
 mod random;
+pub(crate) mod saved_state;
 mod search;
 mod signing;
 pub mod state;
@@ -36,15 +40,18 @@ mod wrapping;
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CK_FLAGS, CK_SESSION_INFO, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_FUNCTION_NOT_SUPPORTED,
-    CKR_OPERATION_ACTIVE,
+    CK_FLAGS, CK_SESSION_INFO, CK_SESSION_VALIDATION_FLAGS_TYPE, CKF_RW_SESSION,
+    CKF_SERIAL_SESSION, CKR_ARGUMENTS_BAD, CKR_FUNCTION_NOT_SUPPORTED, CKR_OPERATION_ACTIVE,
+    CKS_LAST_VALIDATION_OK,
 };
 
 use crate::error::{Error, Result};
 use crate::mechanism::Digesting;
+use crate::mechanism::Recovering;
 use crate::provider::Provider;
 use crate::session::key::BoundKey;
 use crate::session::kind::Kind;
+use crate::session::message::Messages;
 use crate::session::operation::Active;
 use crate::session::table::{SessionCell, SlotLogin};
 use crate::slot::slot_of;
@@ -57,7 +64,12 @@ pub struct Session {
     decrypting: Active<decryption::Decryption>,
     digesting: Active<Digesting>,
     signing: Active<signing::Signature>,
+    signing_recoverably: Active<signing::Signature>,
+    signing_messages: Messages<signing::Signature>,
     verifying: Active<verifying::Verification>,
+    verifying_known: Active<verifying::KnownSignature>,
+    verifying_messages: Messages<verifying::Verification>,
+    recovering: Active<Recovering>,
     searching: Active<search::Search>,
     device_error: u32,
 }
@@ -69,7 +81,12 @@ impl Session {
             Kind::Decrypt => self.decrypting.is_active(),
             Kind::Digest => self.digesting.is_active(),
             Kind::Sign => self.signing.is_active(),
+            Kind::SignRecover => self.signing_recoverably.is_active(),
             Kind::Verify => self.verifying.is_active(),
+            Kind::VerifyRecover => self.recovering.is_active(),
+            Kind::VerifySignature => self.verifying_known.is_active(),
+            Kind::MessageSign => self.signing_messages.is_active(),
+            Kind::MessageVerify => self.verifying_messages.is_active(),
             Kind::Search => self.searching.is_active(),
         }
     }
@@ -80,7 +97,12 @@ impl Session {
             Kind::Decrypt => self.decrypting.cancel(),
             Kind::Digest => self.digesting.cancel(),
             Kind::Sign => self.signing.cancel(),
+            Kind::SignRecover => self.signing_recoverably.cancel(),
             Kind::Verify => self.verifying.cancel(),
+            Kind::VerifyRecover => self.recovering.cancel(),
+            Kind::VerifySignature => self.verifying_known.cancel(),
+            Kind::MessageSign => self.signing_messages.cancel(),
+            Kind::MessageVerify => self.verifying_messages.cancel(),
             Kind::Search => self.searching.cancel(),
         }
     }
@@ -88,10 +110,15 @@ impl Session {
     /// Ends what was begun with a private object before somebody logged out.
     fn end_stale(&mut self, epoch: u64) {
         let stale = |key: &BoundKey| key.is_stale(epoch);
+        let secret = |key: &Option<BoundKey>| key.as_ref().is_some_and(stale);
         self.signing.cancel_if(|operation| stale(&operation.key));
+        self.signing_recoverably.cancel_if(|operation| stale(&operation.key));
+        self.signing_messages.cancel_if(|operation| stale(&operation.key));
         self.decrypting.cancel_if(|operation| stale(&operation.key));
-        self.encrypting.cancel_if(|operation| operation.key.as_ref().is_some_and(stale));
-        self.verifying.cancel_if(|operation| operation.key.as_ref().is_some_and(stale));
+        self.encrypting.cancel_if(|operation| secret(&operation.key));
+        self.verifying.cancel_if(|operation| secret(&operation.key));
+        self.verifying_known.cancel_if(|operation| secret(&operation.verification.key));
+        self.verifying_messages.cancel_if(|operation| secret(&operation.key));
     }
 }
 
@@ -135,6 +162,17 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
+    /// What validation the last operation met: this module was validated by nobody.
+    ///
+    /// PKCS#11 v3.2, C_GetSessionValidationFlags. Errors: `CKR_ARGUMENTS_BAD` for flags that are
+    /// not defined.
+    pub fn validation_flags(&self, which: CK_SESSION_VALIDATION_FLAGS_TYPE) -> Result<CK_FLAGS> {
+        if which == CKS_LAST_VALIDATION_OK {
+            return Ok(0);
+        }
+        Err(Error::new(CKR_ARGUMENTS_BAD, "validation flags that are not defined"))
+    }
+
     /// A function this module does not offer.
     ///
     /// Errors: always `CKR_FUNCTION_NOT_SUPPORTED`.
@@ -164,14 +202,19 @@ impl<'a> Call<'a> {
         Err(Error::new(CKR_OPERATION_ACTIVE, "another operation is active in this session"))
     }
 
-    /// `C_…Init` with a NULL mechanism: cancels the operation of `kind`.
+    /// `C_…Init` with a NULL mechanism: cancels the operation of `kind`, or of one that
+    /// `C_SessionCancel` does not tell from it.
     ///
     /// PKCS#11 v3.0 and later. Errors: `CKR_ARGUMENTS_BAD` when there is none, as in 2.40.
     fn cancel_by_init(&mut self, kind: Kind) -> Result<()> {
-        if self.session.cancel(kind) {
+        let mut cancelled = false;
+        for alike in Kind::ALL.into_iter().filter(|other| other.flag() == kind.flag()) {
+            cancelled |= self.session.cancel(alike);
+        }
+        if cancelled {
             return Ok(());
         }
-        Err(Error::new(cryptoki_sys::CKR_ARGUMENTS_BAD, "NULL mechanism"))
+        Err(Error::new(CKR_ARGUMENTS_BAD, "NULL mechanism"))
     }
 }
 

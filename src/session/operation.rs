@@ -79,6 +79,16 @@ impl<O> Active<O> {
         self.0 = Some((Phase::Ready, operation));
     }
 
+    /// Begins `operation` as one that takes parts: no one-shot call can end it.
+    pub fn begin_parts(&mut self, operation: O) {
+        self.0 = Some((Phase::MultiPart, operation));
+    }
+
+    /// How far the active operation has come.
+    pub fn phase(&self) -> Option<Phase> {
+        self.0.as_ref().map(|(phase, _)| *phase)
+    }
+
     /// Ends it without a result if `ended` says so.
     pub fn cancel_if(&mut self, ended: impl FnOnce(&O) -> bool) {
         if self.get().is_some_and(ended) {
@@ -159,7 +169,7 @@ impl<O> Active<O> {
     }
 }
 
-fn not_initialized() -> Error {
+pub(super) fn not_initialized() -> Error {
     Error::new(CKR_OPERATION_NOT_INITIALIZED, "no operation of this kind is active")
 }
 
