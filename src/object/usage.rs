@@ -95,7 +95,6 @@ fn rows(holder: Holders) -> impl Iterator<Item = &'static Attribute> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki_sys::*;
 
     fn settled(holder: Holders, wanted: &[(CK_ATTRIBUTE_TYPE, bool)]) -> Vec<CK_ATTRIBUTE_TYPE> {
         let mut object: AttributeSet =

@@ -4,7 +4,7 @@
 //! Only digests can be saved: what signs or decrypts is bound to a key in the TPM.
 //!
 //! A saved state is `HKOS`, one byte of version, a nonce of 12 bytes, and then, encrypted with
-//! AES-256-GCM: one byte that says whether parts were taken, the mechanism in 8 bytes (big-endian),
+//! AES-256-GCM: one byte that says whether parts were taken, the mechanism (big-endian),
 //! the hash's own state; 16 bytes of tag. What is authenticated beside it is all that must be the
 //! same where it is restored: the version, the slot, the token and the session's CK_STATE.
 //!
@@ -89,15 +89,15 @@ fn random(bytes: &mut [u8]) -> Result<()> {
 
 fn encode(digesting: &Digesting, in_parts: bool) -> Zeroizing<Vec<u8>> {
     let (ckm, hash) = digesting.save();
-    Zeroizing::new([&[u8::from(in_parts)], u64::from(ckm).to_be_bytes().as_slice(), &hash].concat())
+    Zeroizing::new([&[u8::from(in_parts)], ckm.to_be_bytes().as_slice(), &hash].concat())
 }
 
 /// A digest, and whether it took parts.
 fn decode(content: &[u8]) -> Option<(Digesting, bool)> {
     let (in_parts, rest) = content.split_first()?;
-    let (ckm, hash) = rest.split_first_chunk::<8>()?;
-    let ckm = CK_MECHANISM_TYPE::try_from(u64::from_be_bytes(*ckm)).ok()?;
-    Some((Digesting::restored(ckm, hash)?, *in_parts != 0))
+    let (ckm, hash) = rest.split_first_chunk::<{ size_of::<CK_MECHANISM_TYPE>() }>()?;
+    let digesting = Digesting::restored(CK_MECHANISM_TYPE::from_be_bytes(*ckm), hash)?;
+    Some((digesting, *in_parts != 0))
 }
 
 impl Call<'_> {
@@ -158,7 +158,7 @@ impl Call<'_> {
         let number = u8::try_from(slot).map_err(|_| Error::bug("slot out of range"))?;
         let token = self.provider.store.lock().token_stamp(number)?;
         let token = token.map_or([0; 16], |(id, _)| id.0);
-        let state = u64::from(state(&self.login.who, self.cell.read_write));
+        let state = state(&self.login.who, self.cell.read_write);
         Ok([HEADER.as_slice(), &[number], &token, &state.to_be_bytes()].concat())
     }
 }
