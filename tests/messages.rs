@@ -351,6 +351,35 @@ fn a_message_that_the_tpm_fails_at_can_be_signed_again() {
 }
 
 #[test]
+fn a_message_costs_one_command_and_verifying_none() {
+    const FLUSH_CONTEXT: u32 = 0x165;
+    const RC_RETRY: u32 = 0x922;
+    let (rig, proxy) = Rig::tapped();
+    let s = Signer::on(Token::on(rig, OWNER));
+    let m = s.signing(SHA256_RSA);
+    m.sign(b"the key is loaded").unwrap();
+    let counted = || {
+        let commands = proxy.commands();
+        proxy.reset();
+        commands.iter().filter(|(code, rc)| *code != FLUSH_CONTEXT && *rc != RC_RETRY).count()
+    };
+    counted();
+    let signature = m.sign(b"data").unwrap();
+    assert_eq!(counted(), 1);
+    m.begin().unwrap();
+    m.next(b"da").unwrap();
+    assert_eq!(m.sign_raw(true, b"ta", None), (CKR_OK, 256));
+    assert_eq!(counted(), 0);
+    m.last(b"ta").unwrap();
+    assert_eq!(counted(), 1);
+    m.sign_final().unwrap();
+    let m = s.verifying(SHA256_RSA);
+    m.verify(b"data", &signature).unwrap();
+    m.verify_final().unwrap();
+    assert_eq!(counted(), 0);
+}
+
+#[test]
 fn c073_c074_c075_a_length_query_and_a_short_buffer_keep_the_message() {
     let s = Signer::rsa();
     let expected = s.signature(SHA256_RSA, b"one message");

@@ -1,6 +1,6 @@
 //! Verifying: software with a public key, the TPM with a secret one.
 
-use cryptoki_sys::CK_OBJECT_HANDLE;
+use cryptoki_sys::{CK_OBJECT_HANDLE, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED};
 
 use crate::error::Result;
 use crate::mechanism::parameter::MechanismChoice;
@@ -93,12 +93,21 @@ impl Call<'_> {
 
     /// Verifies the signature over `data`; always ends the operation. PKCS#11 v3.2,
     /// C_VerifySignature.
+    ///
+    /// Errors: `CKR_OPERATION_NOT_INITIALIZED` also after an update: `CKR_OPERATION_ACTIVE` is not
+    /// among its return values.
     pub fn verify_signature(&mut self, data: &[u8]) -> Result<()> {
         let engine = &self.provider.engine;
-        self.session.verifying_known.one_shot(|KnownSignature { verification, signature }| {
-            let Verification { verifying, key } = verification;
-            verifying.verify(data, signature, in_tpm(key, engine)).map(|()| Delivery::Written)
-        })
+        self.session
+            .verifying_known
+            .one_shot(|KnownSignature { verification, signature }| {
+                let Verification { verifying, key } = verification;
+                verifying.verify(data, signature, in_tpm(key, engine)).map(|()| Delivery::Written)
+            })
+            .map_err(|error| match error.ck_rv() {
+                CKR_OPERATION_ACTIVE => error.told_as(CKR_OPERATION_NOT_INITIALIZED),
+                _ => error,
+            })
     }
 
     /// Takes the next part of the data. PKCS#11 v3.2, C_VerifySignatureUpdate.
