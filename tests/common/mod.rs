@@ -2,10 +2,12 @@
 
 #![allow(dead_code)]
 
+pub mod calls;
 pub mod fixture;
 pub mod p11;
 pub mod peer;
 pub mod prototypes;
+pub mod return_values;
 pub mod secret;
 pub mod swtpm;
 pub mod tpm_proxy;

@@ -9,6 +9,8 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
+use super::return_values::checked;
+
 pub type Rv<T> = Result<T, CK_RV>;
 
 fn ok(rv: CK_RV) -> Rv<()> {
@@ -25,6 +27,7 @@ pub fn module_path() -> PathBuf {
 
 /// The loaded module.
 pub struct P11 {
+    /// Each function of it ends the process when it returns what it does not have.
     pub list: &'static CK_FUNCTION_LIST_3_2,
     _library: &'static libloading::Library,
 }
@@ -48,7 +51,7 @@ impl P11 {
             assert_eq!(rv, CKR_OK);
             let list = (*interface).pFunctionList.cast::<CK_FUNCTION_LIST_3_2>();
             assert_eq!((*list).version.minor, 2);
-            Self { list: &*list, _library: library }
+            Self { list: checked(&*list), _library: library }
         }
     }
 
