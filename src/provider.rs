@@ -17,7 +17,8 @@ use cryptoki_sys::{
     CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_ARGUMENTS_BAD, CKR_CRYPTOKI_ALREADY_INITIALIZED,
     CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_FUNCTION_NOT_SUPPORTED,
     CKR_NO_EVENT, CKR_SESSION_ASYNC_NOT_SUPPORTED, CKR_SESSION_CLOSED,
-    CKR_SESSION_PARALLEL_NOT_SUPPORTED, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED,
+    CKR_SESSION_PARALLEL_NOT_SUPPORTED, CKR_SESSION_READ_ONLY, CKR_TOKEN_NOT_PRESENT,
+    CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED,
 };
 
 use crate::config::Config;
@@ -171,6 +172,10 @@ pub fn with_session<T>(
             CKR_TOKEN_NOT_RECOGNIZED => {
                 provider.recheck(cell.hierarchy);
                 error.told_as(CKR_DEVICE_ERROR)
+            }
+            // Of the two, a token that nobody may write comes first.
+            CKR_SESSION_READ_ONLY if provider.check_writable().is_err() => {
+                error.told_as(CKR_TOKEN_WRITE_PROTECTED)
             }
             _ => error,
         }

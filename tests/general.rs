@@ -254,7 +254,7 @@ fn c019_c128_an_uninitialised_owner_token_shows_and_opens() {
     let session = p.ro(OWNER);
     assert_eq!(p.find(session, &[]), []);
     assert_eq!(p.random(session, 16).unwrap().len(), 16);
-    assert_eq!(p.login(session, CKU_USER, PIN), Err(CKR_USER_PIN_NOT_INITIALIZED));
+    assert_eq!(p.login(session, CKU_USER, PIN), Err(CKR_TOKEN_NOT_INITIALIZED));
     for slot in [ENDORSEMENT, PLATFORM, NULL] {
         assert_eq!(p.token_info(slot).err(), Some(CKR_TOKEN_NOT_PRESENT));
         assert_eq!(p.open(slot, CKF_SERIAL_SESSION), Err(CKR_TOKEN_NOT_PRESENT));

@@ -67,7 +67,29 @@ fn c069_an_uninitialised_token_says_so() {
     let token_object = p.create(session, &data(b"x", true, false));
     assert_eq!(token_object.map(|_| ()), not_initialized);
     assert!(p.find(session, &[]).is_empty());
+    p.close(session).unwrap();
+    // With one, but without a user PIN: nothing is the right old PIN, and no try is counted.
+    p.init_token(OWNER, SO_PIN, "x").unwrap();
+    let session = p.rw(OWNER);
+    assert_eq!(p.set_pin(session, PIN, b"another"), Err(CKR_PIN_INCORRECT));
+    assert_eq!(p.login(session, CKU_USER, PIN), Err(CKR_USER_PIN_NOT_INITIALIZED));
+    let flags = p.token_info(OWNER).unwrap().flags;
+    assert_eq!(flags & (CKF_USER_PIN_COUNT_LOW | CKF_SO_PIN_COUNT_LOW), 0);
     drop(rig);
+}
+
+#[test]
+fn c069_a_locked_token_locks_no_function_that_takes_no_pin() {
+    let t = Token::new();
+    t.rig.tpm.set_lockout(2, 1000);
+    let session = t.p.rw(t.slot);
+    t.p.login(session, CKU_SO, SO_PIN).unwrap();
+    for _ in 0..3 {
+        let _ = t.p.set_pin(session, b"wrong", b"another");
+    }
+    assert_eq!(t.p.set_pin(session, SO_PIN, b"another"), Err(CKR_PIN_LOCKED));
+    assert_eq!(t.p.init_pin(session, b"another"), Err(CKR_FUNCTION_FAILED));
+    assert_ne!(t.p.session_info(session).unwrap().ulDeviceError, 0, "what the TPM said");
 }
 
 #[test]
@@ -108,8 +130,7 @@ fn c076_null_in_any_one_pointer_is_a_bad_argument() {
         for (argument, _) in prototype.char_indices().filter(|(_, kind)| *kind == 'p') {
             let mut arguments = s.arguments(name).unwrap();
             arguments[argument] = 0;
-            let expected =
-                if null_is_allowed(name, argument) { CKR_OK } else { CKR_ARGUMENTS_BAD };
+            let expected = if null_is_allowed(name, argument) { CKR_OK } else { CKR_ARGUMENTS_BAD };
             assert_eq!(call(&s.t.p, at, &arguments), expected, "{name}, argument {argument}");
             s.cancel();
             called += 1;

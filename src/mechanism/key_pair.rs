@@ -1,6 +1,6 @@
 //! Key pairs: which keys this TPM makes, and whether one can be bound to a scheme.
 
-use cryptoki_sys::{CK_MECHANISM_TYPE, CKR_CURVE_NOT_SUPPORTED, CKR_KEY_SIZE_RANGE};
+use cryptoki_sys::{CK_MECHANISM_TYPE, CKR_ATTRIBUTE_VALUE_INVALID, CKR_CURVE_NOT_SUPPORTED};
 
 use super::parameter::{Checked, MechanismChoice};
 use super::row::{find, row};
@@ -10,7 +10,7 @@ use crate::tpm::{Abilities, KeyKind, Scheme};
 
 /// Whether `choice` makes keys of `kind` on this TPM.
 ///
-/// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`; `CKR_KEY_SIZE_RANGE`,
+/// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`; `CKR_ATTRIBUTE_VALUE_INVALID`,
 /// `CKR_CURVE_NOT_SUPPORTED` for what this TPM does not have.
 ///
 /// PKCS#11 v3.1, C_GenerateKeyPair.
@@ -40,7 +40,7 @@ pub fn restricted_scheme(allowed: &[CK_MECHANISM_TYPE], abilities: &Abilities) -
 pub(super) fn rsa(kind: KeyKind, abilities: &Abilities) -> Result<()> {
     match kind {
         KeyKind::Rsa { bits } if abilities.rsa_bits.contains(&bits) => Ok(()),
-        _ => Err(Error::new(CKR_KEY_SIZE_RANGE, "the TPM has no RSA keys of this size")),
+        _ => Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, "the TPM has no RSA keys of this size")),
     }
 }
 

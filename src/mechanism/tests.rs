@@ -466,7 +466,7 @@ fn a_key_of_a_kind_that_the_tpm_lacks_is_refused() {
     rsa(3072).unwrap();
     ec(Curve::P384).unwrap();
     for bits in [0, 2047, 4096] {
-        refused(rsa(bits), CKR_KEY_SIZE_RANGE);
+        refused(rsa(bits), CKR_ATTRIBUTE_VALUE_INVALID);
     }
     refused(ec(Curve::P521), CKR_CURVE_NOT_SUPPORTED);
     let with_parameter = pss(CKM_RSA_PKCS_PSS, 0).parameter;

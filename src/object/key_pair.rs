@@ -3,7 +3,7 @@
 use cryptoki_sys::{
     CK_MECHANISM_TYPE, CKA_EC_PARAMS, CKA_MODULUS_BITS, CKA_PUBLIC_EXPONENT, CKA_PUBLIC_KEY_INFO,
     CKK_EC, CKK_RSA, CKM_EC_KEY_PAIR_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN, CKO_PRIVATE_KEY,
-    CKO_PUBLIC_KEY, CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_INVALID,
+    CKO_PUBLIC_KEY, CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
 };
 
 use super::creation::{Actor, Path, incomplete, new_object};
@@ -29,7 +29,7 @@ pub struct KeyPairRequest {
 /// What `C_GenerateKeyPair` is asked for.
 ///
 /// Errors: as [`new_object`] of either template; `CKR_TEMPLATE_INCOMPLETE` without
-/// CKA_MODULUS_BITS or CKA_EC_PARAMS; `CKR_KEY_SIZE_RANGE` for a modulus that no TPM has;
+/// CKA_MODULUS_BITS or CKA_EC_PARAMS; `CKR_ATTRIBUTE_VALUE_INVALID` for a modulus that no TPM has;
 /// `CKR_CURVE_NOT_SUPPORTED` or `CKR_DOMAIN_PARAMS_INVALID` for the curve;
 /// `CKR_ATTRIBUTE_VALUE_INVALID` for a public exponent other than 65537 and for any
 /// CKA_PUBLIC_KEY_INFO; `CKR_MECHANISM_INVALID` for a mechanism that makes no key pair.
@@ -62,7 +62,7 @@ pub fn key_pair_request(
 fn rsa(public: &AttributeSet) -> Result<KeyKind> {
     let bits = public.ulong(CKA_MODULUS_BITS).ok_or_else(|| incomplete(CKA_MODULUS_BITS))?;
     let bits = u16::try_from(bits)
-        .map_err(|cause| Error::because(CKR_KEY_SIZE_RANGE, "CKA_MODULUS_BITS", cause))?;
+        .map_err(|cause| Error::because(CKR_ATTRIBUTE_VALUE_INVALID, "CKA_MODULUS_BITS", cause))?;
     match public.bytes(CKA_PUBLIC_EXPONENT) {
         Some(exponent) if without_zeros(exponent) != EXPONENT => {
             let why = "keys are made with the public exponent 65537 only";
@@ -132,8 +132,8 @@ mod tests {
         let ec = |template| request(CKM_EC_KEY_PAIR_GEN, &template);
         assert_eq!(rsa(rsa_bits(2048)), Ok(KeyKind::Rsa { bits: 2048 }));
         assert_eq!(rsa(AttributeSet::new()), Err(CKR_TEMPLATE_INCOMPLETE));
-        assert_eq!(rsa(rsa_bits(1 << 16)), Err(CKR_KEY_SIZE_RANGE));
-        assert_eq!(rsa(rsa_bits(u64::MAX)), Err(CKR_KEY_SIZE_RANGE));
+        assert_eq!(rsa(rsa_bits(1 << 16)), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        assert_eq!(rsa(rsa_bits(u64::MAX)), Err(CKR_ATTRIBUTE_VALUE_INVALID));
         assert_eq!(ec(on(Curve::P384)), Ok(KeyKind::Ec(Curve::P384)));
         assert_eq!(ec(AttributeSet::new()), Err(CKR_TEMPLATE_INCOMPLETE));
         let params = |bytes: Vec<u8>| AttributeSet::new().with(CKA_EC_PARAMS, Value::bytes(bytes));

@@ -206,11 +206,12 @@ fn facts(attributes: &AttributeSet) -> Result<KeyFacts> {
 }
 
 fn check_key(attributes: &AttributeSet, row: &Mechanism, usage: Usage) -> Result<()> {
-    if attributes.class().is_none_or(|class| class != usage.class && class != CKO_SECRET_KEY) {
-        return Err(Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "a key of another class"));
-    }
+    // First, because of the two it is the error that counts more.
     if !attributes.key_type().is_some_and(|key_type| row.takes(key_type)) {
         return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, "the mechanism takes another key type"));
+    }
+    if attributes.class().is_none_or(|class| class != usage.class && class != CKO_SECRET_KEY) {
+        return Err(Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "a key of another class"));
     }
     if !attributes.is_true(usage.attribute) {
         return Err(Error::new(

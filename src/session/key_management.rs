@@ -3,7 +3,7 @@
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_EXTRACTABLE,
     CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE,
-    CKF_GENERATE_KEY_PAIR, CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
+    CKF_GENERATE_KEY_PAIR, CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_INVALID,
 };
 
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ impl Call<'_> {
 
     /// Makes a key pair in the TPM: both objects or none. PKCS#11 v3.1, C_GenerateKeyPair.
     ///
-    /// Errors: the templates', `CKR_MECHANISM_INVALID`, `CKR_KEY_SIZE_RANGE`,
+    /// Errors: the templates', `CKR_MECHANISM_INVALID`,
     /// `CKR_CURVE_NOT_SUPPORTED`, `CKR_USER_NOT_LOGGED_IN`, `CKR_SESSION_READ_ONLY`,
     /// `CKR_TOKEN_WRITE_PROTECTED`.
     pub fn generate_key_pair(
@@ -97,7 +97,12 @@ impl Call<'_> {
         }
         let key = key_template(request.kind, &request.private, &abilities);
         let made = self.draft_key(request.private.clone(), |provider, token, auth| {
-            provider.engine.turn()?.create_key(&token.primary, &key, auth)
+            let made = provider.engine.turn()?.create_key(&token.primary, &key, auth);
+            // The size of a key that the template asks for; there is no key yet.
+            made.map_err(|error| match error.ck_rv() {
+                CKR_KEY_SIZE_RANGE => error.told_as(CKR_ATTRIBUTE_VALUE_INVALID),
+                _ => error,
+            })
         })?;
         let blob = made.key.as_ref().ok_or_else(|| Error::bug("a key without its blob"))?;
         let (public, private) = request.complete(&public_key(&blob.blob.public)?)?;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use cryptoki_sys::{
     CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT,
-    CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS,
-    CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_NOT_LOGGED_IN,
-    CKR_USER_PIN_NOT_INITIALIZED, CKR_USER_TYPE_INVALID, CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
+    CKR_PIN_LOCKED, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY,
+    CKR_SESSION_READ_ONLY_EXISTS, CKR_TOKEN_NOT_INITIALIZED, CKR_USER_ALREADY_LOGGED_IN,
+    CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_NOT_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED,
+    CKR_USER_TYPE_INVALID, CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
 };
 
 use crate::error::{Error, Result};
@@ -39,7 +40,7 @@ impl Call<'_> {
         self.may_log_in(&self.provider.table.lock(), role)?;
         let hierarchy = self.cell.hierarchy;
         let row = self.row()?.ok_or_else(|| {
-            Error::new(CKR_USER_PIN_NOT_INITIALIZED, "the token is not initialised")
+            Error::new(CKR_TOKEN_NOT_INITIALIZED, "the slot's token is not initialised")
         })?;
         let (who, public_secret) = match role {
             Role::User => {
@@ -102,7 +103,7 @@ impl Call<'_> {
         }
         let user = {
             let mut turn = self.provider.engine.turn()?;
-            init::set_user_pin(&mut turn, &token, &officer, pin)?
+            init::set_user_pin(&mut turn, &token, &officer, pin).map_err(of_the_officer)?
         };
         let changed = TokenRow { user: Some(user), ..token.row.clone() };
         self.provider.update_token(hierarchy, &token, changed)
@@ -123,12 +124,10 @@ impl Call<'_> {
             Login::SecurityOfficer(_) => Role::SecurityOfficer,
             Login::Public | Login::User(_) => Role::User,
         };
-        let Some(token) = self.provider.token(hierarchy)? else {
-            return Err(Error::new(CKR_FUNCTION_FAILED, "the token is not initialised"));
-        };
+        let token = self.initialized_token()?;
         let (blob, auth) = {
             let mut turn = self.provider.engine.turn()?;
-            init::change_pin(&mut turn, hierarchy, &token.row, role, old, new)?
+            init::change_pin(&mut turn, hierarchy, &token.row, role, old, new).map_err(of_no_pin)?
         };
         let mut changed = token.row.clone();
         match role {
@@ -166,5 +165,22 @@ impl Call<'_> {
             return Err(Error::new(CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open"));
         }
         Ok(())
+    }
+}
+
+/// C_InitPIN has no value for a PIN that is locked or wrong: its caller gave none but the new one.
+/// What the TPM said is in CK_SESSION_INFO.
+fn of_the_officer(error: Error) -> Error {
+    match error.ck_rv() {
+        CKR_PIN_LOCKED | CKR_PIN_INCORRECT => error.told_as(CKR_FUNCTION_FAILED),
+        _ => error,
+    }
+}
+
+/// C_SetPIN has no value for a PIN that was never set: no old PIN is the right one.
+fn of_no_pin(error: Error) -> Error {
+    match error.ck_rv() {
+        CKR_USER_PIN_NOT_INITIALIZED => error.told_as(CKR_PIN_INCORRECT),
+        _ => error,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG, CKA_ALLOWED_MECHANISMS,
-    CKA_ID, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_WRITE_PROTECTED,
+    CKA_ID, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_NOT_INITIALIZED,
     CKR_USER_NOT_LOGGED_IN,
 };
 
@@ -98,10 +98,10 @@ impl Call<'_> {
 
     /// The token of this session's slot.
     ///
-    /// Errors: `CKR_TOKEN_WRITE_PROTECTED` where none was initialised: nothing can be made there.
+    /// Errors: `CKR_TOKEN_NOT_INITIALIZED`.
     pub(super) fn initialized_token(&self) -> Result<Arc<Attached>> {
         self.provider.token(self.cell.hierarchy)?.ok_or_else(|| {
-            Error::new(CKR_TOKEN_WRITE_PROTECTED, "the slot's token is not initialised")
+            Error::new(CKR_TOKEN_NOT_INITIALIZED, "the slot's token is not initialised")
         })
     }
 

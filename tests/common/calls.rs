@@ -79,11 +79,7 @@ fn text(bytes: &[u8]) -> usize {
 }
 
 fn mechanism(ckm: CK_MECHANISM_TYPE) -> usize {
-    kept(CK_MECHANISM {
-        mechanism: ckm,
-        pParameter: std::ptr::null_mut(),
-        ulParameterLen: 0,
-    })
+    kept(CK_MECHANISM { mechanism: ckm, pParameter: std::ptr::null_mut(), ulParameterLen: 0 })
 }
 
 fn template(attributes: &[Attr]) -> usize {
