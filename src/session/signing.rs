@@ -69,6 +69,8 @@ impl Call<'_> {
     pub fn sign_final(&mut self, signature: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
         self.session.signing.finish(|Signature { signing, key }| {
+            // A mechanism without parts has no length to tell here either.
+            signing.update(&[])?;
             signature.fill(signing.signature_len(), || signing.finish(&mut key.in_tpm(engine)))
         })
     }
