@@ -37,9 +37,27 @@ fn c003_c004_initialize_arguments_are_checked() {
     let p = P11::load();
     let mut args = CK_C_INITIALIZE_ARGS { pReserved: ptr::dangling_mut(), ..Default::default() };
     assert_eq!(initialize(&p, &mut args), CKR_ARGUMENTS_BAD);
-    let mut args = CK_C_INITIALIZE_ARGS { LockMutex: Some(mutex), ..Default::default() };
-    assert_eq!(initialize(&p, &mut args), CKR_ARGUMENTS_BAD);
-    assert_eq!(p.finalize(), Err(CKR_CRYPTOKI_NOT_INITIALIZED));
+    // All of the four callbacks or none of them.
+    for given in 0..16 {
+        let has = |bit: u32| given & (1 << bit) != 0;
+        let mut args = CK_C_INITIALIZE_ARGS {
+            CreateMutex: has(0).then_some(create_mutex),
+            DestroyMutex: has(1).then_some(mutex),
+            LockMutex: has(2).then_some(mutex),
+            UnlockMutex: has(3).then_some(mutex),
+            ..Default::default()
+        };
+        for flags in [0, CKF_OS_LOCKING_OK] {
+            args.flags = flags;
+            let told = initialize(&p, &mut args);
+            if [0, 15].contains(&given) {
+                assert_eq!((told, p.finalize()), (CKR_OK, Ok(())), "{given:04b}");
+            } else {
+                assert_eq!(told, CKR_ARGUMENTS_BAD, "{given:04b}");
+                assert_eq!(p.finalize(), Err(CKR_CRYPTOKI_NOT_INITIALIZED), "{given:04b}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -275,6 +293,31 @@ fn c020_token_flags_are_true_at_each_moment() {
     p.init_pin(session, PIN).unwrap();
     assert_eq!(flags(), always | CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED);
     drop(rig);
+}
+
+#[test]
+fn c020_the_flags_about_pins_follow_each_try() {
+    let t = Token::new();
+    t.rig.tpm.set_lockout(3, 1000);
+    let session = t.p.rw(t.slot);
+    let low = CKF_USER_PIN_COUNT_LOW | CKF_SO_PIN_COUNT_LOW;
+    let last = CKF_USER_PIN_FINAL_TRY | CKF_SO_PIN_FINAL_TRY;
+    let locked = CKF_USER_PIN_LOCKED | CKF_SO_PIN_LOCKED;
+    let flags = || t.p.token_info(t.slot).unwrap().flags & (low | last | locked);
+    assert_eq!(flags(), 0);
+    assert_eq!(t.p.login(session, CKU_USER, b"wrong"), Err(CKR_PIN_INCORRECT));
+    assert_eq!(flags(), low);
+    assert_eq!(t.p.login(session, CKU_USER, b"wrong"), Err(CKR_PIN_INCORRECT));
+    assert_eq!(flags(), low | last);
+    // The counter is the TPM's, which the right one does not set back.
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    assert_eq!(flags(), low | last);
+    t.p.logout(session).unwrap();
+    assert_eq!(t.p.login(session, CKU_USER, b"wrong"), Err(CKR_PIN_INCORRECT));
+    assert_eq!(flags(), low | locked);
+    assert_eq!(t.p.login(session, CKU_USER, PIN), Err(CKR_PIN_LOCKED));
+    assert_eq!(t.p.login(session, CKU_SO, SO_PIN), Err(CKR_PIN_LOCKED));
+    assert_eq!(t.p.set_pin(session, PIN, b"another"), Err(CKR_PIN_LOCKED));
 }
 
 #[test]

@@ -446,6 +446,43 @@ fn c079_c080_c081_c082_every_verification_ends_when_it_should_and_not_before() {
     }
 }
 
+/// Two operations, and then a third: only the four pairs stand together.
+#[test]
+fn c045_c046_only_the_four_pairs_stand_together() {
+    const PAIRS: [(&str, &str); 4] =
+        [("Digest", "Encrypt"), ("Decrypt", "Digest"), ("Sign", "Encrypt"), ("Decrypt", "Verify")];
+    const SEARCH: Kind = kind("FindObjects", 0, true);
+    let kinds = [DIGEST, SIGN, ENCRYPT, DECRYPT, VERIFY, SEARCH];
+    let bench = Bench::new();
+    let begin = |kind: Kind| match kind {
+        SEARCH => bench.p().find_init(bench.s.session, &[]).err().unwrap_or(CKR_OK),
+        _ => bench.init(kind, false),
+    };
+    for a in kinds {
+        for b in kinds {
+            let pair = [(a.verb, b.verb), (b.verb, a.verb)].iter().any(|pair| PAIRS.contains(pair));
+            assert_eq!(begin(a), CKR_OK);
+            let expected = if pair { CKR_OK } else { CKR_OPERATION_ACTIVE };
+            assert_eq!(begin(b), expected, "{} beside {}", b.verb, a.verb);
+            for c in kinds.iter().filter(|_| pair) {
+                assert_eq!(begin(*c), CKR_OPERATION_ACTIVE, "{} as a third", c.verb);
+            }
+            if pair {
+                // One half is cancelled and the other goes on.
+                assert_eq!(bench.cancel(Bench::flag(a)), CKR_OK);
+                assert_eq!((bench.life(a), bench.life(b)), (Ended, GoesOn));
+                assert_eq!(bench.cancel(Bench::flag(a)), CKR_OK);
+                let fed = b.parts && b.verb != "Verify";
+                if fed {
+                    assert_eq!(bench.step(b, Part), CKR_OK);
+                }
+                bench.complete(b, fed.then_some(DATA), b.verb);
+            }
+            assert_eq!(bench.cancel(EVERY_OPERATION), CKR_OK);
+        }
+    }
+}
+
 #[test]
 fn c059_c110_a_logout_and_a_destroyed_key_end_what_needs_the_private_key() {
     for kind in [DIGEST, SIGN, SIGN_ONCE, ENCRYPT, DECRYPT, VERIFY] {

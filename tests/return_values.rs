@@ -139,6 +139,37 @@ fn c076_null_in_any_one_pointer_is_a_bad_argument() {
     assert!(called > 60, "{called}");
 }
 
+#[test]
+fn c001_c009_nothing_works_between_two_lives() {
+    let s = Scene::new();
+    let good: Vec<_> = PROTOTYPES
+        .iter()
+        .map(|(name, _)| {
+            s.cancel();
+            s.arguments(name)
+        })
+        .collect();
+    s.t.p.finalize().unwrap();
+    for (at, (name, prototype)) in PROTOTYPES.iter().enumerate() {
+        let arguments = good[at].clone().unwrap_or_else(|| vec![0; prototype.len()]);
+        let expected = match *name {
+            "C_Initialize" => continue,
+            "C_GetFunctionList" | "C_GetInterfaceList" | "C_GetInterface" => CKR_OK,
+            _ => CKR_CRYPTOKI_NOT_INITIALIZED,
+        };
+        assert_eq!(call(&s.t.p, at, &arguments), expected, "{name}");
+    }
+    // Nor do the handles of the first life in the second.
+    s.t.p.initialize().unwrap();
+    for (at, (name, prototype)) in PROTOTYPES.iter().enumerate() {
+        if prototype.starts_with('s') {
+            let arguments = good[at].clone().unwrap_or_else(|| vec![0; prototype.len()]);
+            let arguments = [&[s.session as usize], &arguments[1..]].concat();
+            assert_eq!(call(&s.t.p, at, &arguments), CKR_SESSION_HANDLE_INVALID, "{name}");
+        }
+    }
+}
+
 /// With arguments that are right otherwise, as the sweep in `abi.rs` has them wrong.
 #[test]
 fn c068_a_closed_session_wins_over_a_tpm_that_is_gone() {
