@@ -139,6 +139,42 @@ fn c076_null_in_any_one_pointer_is_a_bad_argument() {
     assert!(called > 60, "{called}");
 }
 
+/// NULL for a PIN asks for a protected authentication path, which no slot here has. It is no try.
+#[test]
+fn c029_c076_null_is_no_pin_and_costs_no_try() {
+    let t = Token::new();
+    let p = &t.p;
+    let (pin, len) = (PIN.as_ptr().expose_provenance(), PIN.len());
+    let label = [b' '; 32].as_ptr().expose_provenance();
+    let flags = || p.token_info(t.slot).unwrap().flags & CKF_USER_PIN_COUNT_LOW;
+    let bad = |name: &str, arguments: &[usize]| {
+        let rv = call(p, place(name), arguments);
+        assert_eq!(rv, CKR_ARGUMENTS_BAD, "{name} {arguments:x?}");
+        assert_eq!(flags(), 0, "{name} counted a try");
+    };
+    for null_len in [0, 1, 8] {
+        bad("C_InitToken", &[t.slot as usize, 0, null_len, label]);
+    }
+    bad("C_InitToken", &[t.slot as usize, pin, len, 0]);
+    let session = p.rw(t.slot);
+    let s = session as usize;
+    for null_len in [0, 1, 8] {
+        for user in [CKU_USER, CKU_SO] {
+            bad("C_Login", &[s, user as usize, 0, null_len]);
+            bad("C_LoginUser", &[s, user as usize, 0, null_len, 0, 0]);
+        }
+        bad("C_SetPIN", &[s, 0, null_len, pin, len]);
+        bad("C_SetPIN", &[s, pin, len, 0, null_len]);
+    }
+    bad("C_LoginUser", &[s, CKU_USER as usize, pin, len, 0, 4]);
+    p.login(session, CKU_SO, SO_PIN).unwrap();
+    for null_len in [0, 1, 8] {
+        bad("C_InitPIN", &[s, 0, null_len]);
+    }
+    p.logout(session).unwrap();
+    p.login(session, CKU_USER, PIN).unwrap();
+}
+
 #[test]
 fn c001_c009_nothing_works_between_two_lives() {
     let s = Scene::new();

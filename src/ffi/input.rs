@@ -20,6 +20,18 @@ pub(super) struct Input<'call> {
 }
 
 impl<'call> Input<'call> {
+    /// The bytes of a PIN. NULL is none: it asks for a protected authentication path, and must not
+    /// be tried as the empty PIN.
+    ///
+    /// Errors: as `bytes`'; `CKR_ARGUMENTS_BAD` for NULL.
+    pub(super) fn pin(&self) -> Result<&'call [u8]> {
+        if self.start.is_null() {
+            let why = "NULL for a PIN, and no protected authentication path";
+            return Err(Error::new(CKR_ARGUMENTS_BAD, why));
+        }
+        self.bytes()
+    }
+
     /// Takes down the caller's pointer and length; looks at nothing yet.
     ///
     /// # Safety

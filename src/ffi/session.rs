@@ -51,7 +51,7 @@ pub(super) fn login(
     user_type: CK_USER_TYPE,
     pin: Input<'_>,
 ) -> Result<()> {
-    provider::with_session(session, |call| call.login(user_type, pin.bytes()?))
+    provider::with_session(session, |call| call.login(user_type, pin.pin()?))
 }
 
 /// `C_LoginUser`.
@@ -62,7 +62,7 @@ pub(super) fn login_user(
     user_name: Input<'_>,
 ) -> Result<()> {
     provider::with_session(session, |call| {
-        call.login_user(user_type, pin.bytes()?, user_name.bytes()?)
+        call.login_user(user_type, pin.pin()?, user_name.bytes()?)
     })
 }
 

@@ -65,15 +65,15 @@ pub(super) fn init_token(slot: CK_SLOT_ID, pin: Input<'_>, label: Input<'_>) -> 
     let provider = provider::current()?;
     let label = label.bytes()?.try_into();
     let label = label.map_err(|_| Error::new(CKR_ARGUMENTS_BAD, "label of a wrong length"))?;
-    provider.init_token(slot, pin.bytes()?, label)
+    provider.init_token(slot, pin.pin()?, label)
 }
 
 /// `C_InitPIN`.
 pub(super) fn init_pin(session: CK_SESSION_HANDLE, pin: Input<'_>) -> Result<()> {
-    provider::with_session(session, |call| call.init_pin(pin.bytes()?))
+    provider::with_session(session, |call| call.init_pin(pin.pin()?))
 }
 
 /// `C_SetPIN`.
 pub(super) fn set_pin(session: CK_SESSION_HANDLE, old: Input<'_>, new: Input<'_>) -> Result<()> {
-    provider::with_session(session, |call| call.set_pin(old.bytes()?, new.bytes()?))
+    provider::with_session(session, |call| call.set_pin(old.pin()?, new.pin()?))
 }
