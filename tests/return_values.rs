@@ -257,6 +257,12 @@ fn c067_c068_a_tpm_that_goes_away_under_a_session_is_removed_or_in_error() {
             let told = call(&s.t.p, place(slot_function), &arguments);
             assert_eq!(told, CKR_TOKEN_NOT_PRESENT, "{slot_function} after {name}");
         }
+        // What ends works without it.
+        let info = s.t.p.session_info(s.session).unwrap();
+        assert_eq!(info.state, CKS_RW_USER_FUNCTIONS);
+        s.t.p.logout(s.session).unwrap();
+        s.t.p.close(s.session).unwrap();
+        s.t.p.close_all(s.t.slot).unwrap();
         s.t.p.finalize().unwrap();
     }
 }
