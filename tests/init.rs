@@ -185,8 +185,14 @@ fn c071_c107_every_key_with_every_mechanism_in_every_function() {
         let raw = (&raw mut raw).expose_provenance();
         let rv = call(p, place("C_DigestInit"), &[session as usize, raw]);
         s.cancel();
-        let digest = if flags & CKF_DIGEST != 0 { CKR_OK } else { CKR_MECHANISM_INVALID };
-        assert_eq!(name(rv), name(digest), "C_DigestInit of {ckm:#x}");
+        let digests = flags & CKF_DIGEST != 0;
+        let told = match rv {
+            CKR_OK => digests,
+            CKR_MECHANISM_INVALID => !digests,
+            CKR_MECHANISM_PARAM_INVALID => !digests && key_type.is_none(),
+            _ => false,
+        };
+        assert!(told, "C_DigestInit of {ckm:#x}: {}", name(rv));
     }
     assert!(begun > 40, "{begun}");
 }
