@@ -1,6 +1,6 @@
 //! Secret keys: which the TPM makes.
 
-use cryptoki_sys::CKR_KEY_SIZE_RANGE;
+use cryptoki_sys::CKR_ATTRIBUTE_VALUE_INVALID;
 
 use super::parameter::{Checked, MechanismChoice};
 use super::row::find;
@@ -10,7 +10,7 @@ use crate::tpm::{Abilities, HMAC_KEY, KeyKind};
 
 /// Which key of `len` bytes `choice` makes on this TPM.
 ///
-/// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`; `CKR_KEY_SIZE_RANGE` for what
+/// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`; `CKR_ATTRIBUTE_VALUE_INVALID` for what
 /// this TPM does not have.
 ///
 /// PKCS#11 v3.1, C_GenerateKey.
@@ -27,7 +27,9 @@ pub(super) fn aes(len: usize, abilities: &Abilities) -> Result<KeyKind> {
         .ok()
         .filter(|bits| abilities.aes_bits.contains(bits))
         .map(|bits| KeyKind::Aes { bits })
-        .ok_or_else(|| Error::new(CKR_KEY_SIZE_RANGE, "the TPM has no AES keys of this size"))
+        .ok_or_else(|| {
+            Error::new(CKR_ATTRIBUTE_VALUE_INVALID, "the TPM has no AES keys of this size")
+        })
 }
 
 /// CKM_GENERIC_SECRET_KEY_GEN.
@@ -35,6 +37,6 @@ pub(super) fn generic(len: usize, _: &Abilities) -> Result<KeyKind> {
     if (1..=HMAC_KEY).contains(&len) {
         Ok(KeyKind::Hmac)
     } else {
-        Err(Error::new(CKR_KEY_SIZE_RANGE, "the TPM has no secrets of this size"))
+        Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, "the TPM has no secrets of this size"))
     }
 }

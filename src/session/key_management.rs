@@ -19,7 +19,7 @@ use crate::tpm::{Abilities, KeyKind, KeyTemplate, SecretBytes, Tpm, public_key};
 impl Call<'_> {
     /// Makes a secret key in the TPM. PKCS#11 v3.1, C_GenerateKey.
     ///
-    /// Errors: the template's, `CKR_MECHANISM_INVALID`, `CKR_KEY_SIZE_RANGE`,
+    /// Errors: the template's, `CKR_MECHANISM_INVALID`,
     /// `CKR_USER_NOT_LOGGED_IN`, `CKR_SESSION_READ_ONLY`, `CKR_TOKEN_WRITE_PROTECTED`.
     pub fn generate_key(
         &mut self,
