@@ -284,7 +284,8 @@ fn c020_token_flags_are_true_at_each_moment() {
     let rig = Rig::new();
     let p = P11::start();
     let flags = || p.token_info(OWNER).unwrap().flags;
-    let always = CKF_RNG | CKF_LOGIN_REQUIRED | CKF_RESTORE_KEY_NOT_NEEDED;
+    let always =
+        CKF_RNG | CKF_LOGIN_REQUIRED | CKF_RESTORE_KEY_NOT_NEEDED | CKF_DUAL_CRYPTO_OPERATIONS;
     assert_eq!(flags(), always);
     p.init_token(OWNER, SO_PIN, "x").unwrap();
     assert_eq!(flags(), always | CKF_TOKEN_INITIALIZED);
