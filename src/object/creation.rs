@@ -251,7 +251,12 @@ pub(super) fn check_together(object: &AttributeSet) -> Result<()> {
         if !object.is_true(CKA_PRIVATE) {
             return Err(inconsistent("CKA_ALWAYS_AUTHENTICATE goes with CKA_PRIVATE only"));
         }
-        return Err(inconsistent("keys that ask for the PIN each time are not offered"));
+        // A key that makes or opens other keys has no operation for the PIN to come in between.
+        if usage::AT_ONCE.iter().any(|cka| object.is_true(*cka)) {
+            return Err(inconsistent(
+                "CKA_ALWAYS_AUTHENTICATE goes neither with CKA_DERIVE nor with CKA_UNWRAP",
+            ));
+        }
     }
     Ok(())
 }

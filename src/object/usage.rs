@@ -1,13 +1,17 @@
 //! What a key is for: `CKA_SIGN`, `CKA_DECRYPT` and their like.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN, CKA_SIGN_RECOVER,
-    CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKR_TEMPLATE_INCONSISTENT,
+    CK_ATTRIBUTE_TYPE, CKA_ALWAYS_AUTHENTICATE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN,
+    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP,
+    CKR_TEMPLATE_INCONSISTENT,
 };
 
 use super::attribute::{self, Attribute, Holders, Preset};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
+
+/// What is done in one call, without an `…Init` after which the PIN could be asked for.
+pub(super) const AT_ONCE: [CK_ATTRIBUTE_TYPE; 2] = [CKA_DERIVE, CKA_UNWRAP];
 
 /// The usages of one kind of key.
 struct Usages {
@@ -59,7 +63,7 @@ pub fn serves(holder: Holders, usage: CK_ATTRIBUTE_TYPE) -> bool {
 /// Gives every usage of the key `object` a value, from those that its template set.
 ///
 /// A template that wants any usage gets what it names and nothing else; one that wants none gets
-/// the preset of the key's kind, less what it denies. Of usages that are wanted together those that
+/// the preset of the key's kind, less what it denies and what CKA_ALWAYS_AUTHENTICATE excludes. Of usages that are wanted together those that
 /// such a key cannot serve are dropped: programs ask for all they know at once.
 ///
 /// Errors: `CKR_TEMPLATE_INCONSISTENT` where none of those wanted can be served.
@@ -68,7 +72,9 @@ pub(super) fn settle(holder: Holders, object: &mut AttributeSet) -> Result<()> {
     let wanted: Vec<_> =
         rows(holder).map(|row| row.cka).filter(|cka| object.is_true(*cka)).collect();
     let granted: Vec<_> = if wanted.is_empty() {
-        let denied = |cka: &CK_ATTRIBUTE_TYPE| object.has(*cka);
+        let each_time = object.is_true(CKA_ALWAYS_AUTHENTICATE);
+        let denied =
+            |cka: &CK_ATTRIBUTE_TYPE| object.has(*cka) || (each_time && AT_ONCE.contains(cka));
         usages.presets.iter().copied().filter(|cka| !denied(cka)).collect()
     } else {
         wanted.iter().copied().filter(|cka| usages.serves.contains(cka)).collect()

@@ -17,9 +17,11 @@ use crate::mechanism::{self, KeyFacts, Mechanism};
 use crate::object::public_key;
 use crate::object::value::AttributeSet;
 use crate::session::Call;
+use crate::session::approval::{Approval, not_about_a_pin};
 use crate::session::object::{KeyMaterial, Object};
+use crate::store::TokenId;
 use crate::token::Attached;
-use crate::tpm::engine::Engine;
+use crate::tpm::engine::{Engine, Turn};
 use crate::tpm::{
     Abilities, CipherMode, Direction, HashAlg, Key, PrivateKey, Scheme, SecretBytes, Tpm,
 };
@@ -73,9 +75,15 @@ pub struct BoundKey {
     material: KeyMaterial,
     private: bool,
     epoch: u64,
+    pub(super) approval: Approval,
 }
 
 impl BoundKey {
+    /// The token it is on.
+    pub(super) fn token(&self) -> TokenId {
+        self.token.row.id
+    }
+
     /// Whether its user has logged out since (PKCS#11 v3.1, `C_Logout`).
     pub fn is_stale(&self, epoch: u64) -> bool {
         self.private && self.epoch != epoch
@@ -83,7 +91,7 @@ impl BoundKey {
 
     /// The key in the TPM, for the time of one operation.
     pub fn in_tpm<'a>(&'a self, engine: &'a Engine) -> KeyInTpm<'a> {
-        KeyInTpm { engine, key: self.as_key() }
+        KeyInTpm { engine, key: self.as_key(), approval: &self.approval }
     }
 
     fn as_key(&self) -> Key<'_> {
@@ -104,19 +112,31 @@ pub(super) fn in_tpm<'a>(
 pub struct KeyInTpm<'a> {
     engine: &'a Engine,
     key: Key<'a>,
+    approval: &'a Approval,
+}
+
+impl KeyInTpm<'_> {
+    fn with<T>(&self, operation: impl FnOnce(&mut Turn<'_>, &Key<'_>) -> Result<T>) -> Result<T> {
+        let approver = self.approval.approver()?;
+        let mut turn = self.engine.turn()?;
+        if let Some(approver) = approver {
+            turn.approve(approver);
+        }
+        operation(&mut turn, &self.key).map_err(not_about_a_pin)
+    }
 }
 
 impl PrivateKey for KeyInTpm<'_> {
     fn rsa_decrypt(&mut self, block: &[u8]) -> Result<SecretBytes> {
-        self.engine.turn()?.rsa_decrypt(&self.key, block)
+        self.with(|turn, key| turn.rsa_decrypt(key, block))
     }
 
     fn sign(&mut self, digest: &[u8], scheme: Scheme) -> Result<Vec<u8>> {
-        self.engine.turn()?.sign(&self.key, digest, scheme)
+        self.with(|turn, key| turn.sign(key, digest, scheme))
     }
 
     fn ecdh(&mut self, x: &[u8], y: &[u8]) -> Result<SecretBytes> {
-        self.engine.turn()?.ecdh(&self.key, x, y)
+        self.with(|turn, key| turn.ecdh(key, x, y))
     }
 
     fn cipher(
@@ -126,11 +146,11 @@ impl PrivateKey for KeyInTpm<'_> {
         iv: &[u8],
         data: &[u8],
     ) -> Result<SecretBytes> {
-        self.engine.turn()?.cipher(&self.key, mode, direction, iv, data)
+        self.with(|turn, key| turn.cipher(key, mode, direction, iv, data))
     }
 
     fn hmac(&mut self, hash: HashAlg, message: &[u8], buffer: usize) -> Result<SecretBytes> {
-        self.engine.turn()?.hmac(&self.key, hash, message, buffer)
+        self.with(|turn, key| turn.hmac(key, hash, message, buffer))
     }
 }
 
@@ -185,11 +205,13 @@ impl Call<'_> {
         let material = object.key.ok_or_else(|| {
             Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "the TPM holds no such private key")
         })?;
+        let approval = Approval::of(&object.attributes, &material.blob)?;
         Ok(BoundKey {
             token,
             material,
             private: object.attributes.is_private(),
             epoch: self.login.epoch,
+            approval,
         })
     }
 }

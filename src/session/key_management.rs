@@ -95,7 +95,10 @@ impl Call<'_> {
         if request.public.is_token() || request.private.is_token() {
             self.provider.check_writable()?;
         }
-        let key = key_template(request.kind, &request.private, &abilities);
+        let key = KeyTemplate {
+            policy: self.key_policy(&request.private)?,
+            ..key_template(request.kind, &request.private, &abilities)
+        };
         let made = self.draft_key(request.private.clone(), |provider, token, auth| {
             let made = provider.engine.turn()?.create_key(&token.primary, &key, auth);
             // The size of a key that the template asks for; there is no key yet.
@@ -134,6 +137,7 @@ pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTe
         decrypt,
         scheme: None,
         extractable: object.is_true(CKA_EXTRACTABLE),
+        policy: None,
     }
 }
 
@@ -152,5 +156,6 @@ fn key_template(kind: KeyKind, private: &AttributeSet, abilities: &Abilities) ->
         decrypt: decrypts || raw,
         scheme,
         extractable: private.is_true(CKA_EXTRACTABLE),
+        policy: None,
     }
 }

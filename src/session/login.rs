@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT,
-    CKR_PIN_LOCKED, CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY,
-    CKR_SESSION_READ_ONLY_EXISTS, CKR_TOKEN_NOT_INITIALIZED, CKR_USER_ALREADY_LOGGED_IN,
-    CKR_USER_ANOTHER_ALREADY_LOGGED_IN, CKR_USER_NOT_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED,
-    CKR_USER_TYPE_INVALID, CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
+    CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_PIN_INCORRECT, CKR_PIN_LOCKED,
+    CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS,
+    CKR_TOKEN_NOT_INITIALIZED, CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+    CKR_USER_NOT_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED, CKR_USER_TYPE_INVALID,
+    CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
 };
 
 use crate::error::{Error, Result};
@@ -24,17 +24,13 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_PIN_INCORRECT`, `CKR_PIN_LOCKED`, `CKR_USER_ALREADY_LOGGED_IN`,
     /// `CKR_USER_ANOTHER_ALREADY_LOGGED_IN`, `CKR_USER_PIN_NOT_INITIALIZED`,
-    /// `CKR_USER_TYPE_INVALID`, `CKR_SESSION_READ_ONLY_EXISTS`.
+    /// `CKR_USER_TYPE_INVALID`, `CKR_SESSION_READ_ONLY_EXISTS`; `CKR_OPERATION_NOT_INITIALIZED` for a
+    /// context-specific login that nothing waits for.
     pub fn login(&mut self, user_type: CK_USER_TYPE, pin: &[u8]) -> Result<()> {
         let role = match user_type {
             CKU_USER => Role::User,
             CKU_SO => Role::SecurityOfficer,
-            CKU_CONTEXT_SPECIFIC => {
-                return Err(Error::new(
-                    CKR_OPERATION_NOT_INITIALIZED,
-                    "no operation waits for a context-specific login",
-                ));
-            }
+            CKU_CONTEXT_SPECIFIC => return self.context_login(pin),
             _ => return Err(Error::new(CKR_USER_TYPE_INVALID, "no such user type")),
         };
         self.may_log_in(&self.provider.table.lock(), role)?;

@@ -32,6 +32,11 @@ impl<O> Messages<O> {
         self.0.is_some()
     }
 
+    /// The process, to change.
+    pub fn get_mut(&mut self) -> Option<&mut O> {
+        self.0.as_mut().map(|(process, _)| process)
+    }
+
     /// Ends the process if `ended` says so.
     pub fn cancel_if(&mut self, ended: impl FnOnce(&O) -> bool) {
         if self.0.as_ref().is_some_and(|(process, _)| ended(process)) {

@@ -9,6 +9,7 @@
 //! | `operation.rs` | what begins and ends an operation, where results go |
 //! | `key.rs` | from a key handle to a key an operation may use |
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
+//! | `approval.rs` | the PIN for each use of a key: context-specific login |
 //! | `object.rs`, `search.rs` | object management |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
 //! | `message.rs` | many messages signed or verified with one key |
@@ -17,6 +18,7 @@
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
 
+mod approval;
 mod decryption;
 mod digesting;
 mod dual;
@@ -105,6 +107,15 @@ impl Session {
             Kind::MessageVerify => self.verifying_messages.cancel(),
             Kind::Search => self.searching.cancel(),
         }
+    }
+
+    /// The private key of the active operation that has one. There is one such operation at most.
+    fn bound_key(&mut self) -> Option<&mut BoundKey> {
+        let signing = self.signing.get_mut().map(|operation| &mut operation.key);
+        signing
+            .or_else(|| self.signing_recoverably.get_mut().map(|operation| &mut operation.key))
+            .or_else(|| self.signing_messages.get_mut().map(|operation| &mut operation.key))
+            .or_else(|| self.decrypting.get_mut().map(|operation| &mut operation.key))
     }
 
     /// Ends what was begun with a private object before somebody logged out.

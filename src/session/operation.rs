@@ -74,6 +74,11 @@ impl<O> Active<O> {
         self.0.as_ref().map(|(_, operation)| operation)
     }
 
+    /// The active operation, to change it.
+    pub fn get_mut(&mut self) -> Option<&mut O> {
+        self.0.as_mut().map(|(_, operation)| operation)
+    }
+
     /// Begins `operation`. The caller has checked that nothing stands in its way.
     pub fn begin(&mut self, operation: O) {
         self.0 = Some((Phase::Ready, operation));

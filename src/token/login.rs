@@ -9,7 +9,7 @@ use crate::os::secret::LockedSecret;
 use crate::store::{Role as Rows, RowKey, TokenId, TokenRow};
 use crate::token::attached::primary;
 use crate::token::secrets::{self, Role};
-use crate::tpm::{Auth, Blob, Hierarchy, Key, Tpm};
+use crate::tpm::{Approver, Auth, Blob, Hierarchy, Key, Tpm};
 
 /// Who is logged in to a token, for all sessions of the application.
 #[derive(Clone, Default)]
@@ -75,6 +75,21 @@ pub fn prove_user(
     let (secret, public_secret) = secrets::open_pair(&sealed)?;
     let rows = secrets::row_key(&secret, row.id, Rows::Private)?;
     Ok((UserLogin { token: row.id, secret, rows }, public_secret))
+}
+
+/// Proves `pin` as the user's once more, for a key that asks for it at each use.
+///
+/// Errors: those of [`prove_user`].
+pub fn approve(
+    tpm: &mut dyn Tpm,
+    hierarchy: Hierarchy,
+    row: &TokenRow,
+    pin: &[u8],
+) -> Result<Approver> {
+    let blob = user_blob(row)?;
+    let auth = secrets::pin_auth(Role::User, &blob.public, pin)?;
+    tpm.unseal(&Key { parent: &primary(hierarchy, row), blob: &blob, auth: &auth })?;
+    Ok(Approver { blob, auth })
 }
 
 /// Proves `pin` as the security officer's; the public secret comes along.

@@ -40,7 +40,7 @@ pub struct AuthSession {
     /// The newest nonce of the TPM's.
     nonce_tpm: Vec<u8>,
     /// A policy session proves no authValue by HMAC, until TPM2_PolicyAuthValue asks for it.
-    pub policy: bool,
+    policy: bool,
 }
 
 /// A salt and how it travels.
@@ -134,14 +134,14 @@ impl AuthSession {
         Self { handle, key, nonce_tpm: nonce_tpm.to_vec(), policy }
     }
 
+    /// TPM2_PolicyAuthValue was sent: from now on the session proves the authValue by its HMAC.
+    pub fn prove_auth_value(&mut self) {
+        self.policy = false;
+    }
+
     /// The newest nonce of the TPM's.
     pub fn nonce_tpm(&self) -> &[u8] {
         &self.nonce_tpm
-    }
-
-    /// TPM2_PolicyAuthValue was sent in this policy session.
-    pub fn needs_auth_value(&mut self) {
-        self.policy = false;
     }
 
     /// Whether there is a key to encrypt parameters with.

@@ -37,7 +37,7 @@ impl Turn<'_> {
                 let auth_value =
                     Command::new(tpm2::TPM2_CC_PolicyAuthValue)?.handle(handle.clone());
                 turn.send(auth_value, Authorization::None)?;
-                policy.needs_auth_value();
+                policy.prove_auth_value();
                 let code = Command::new(tpm2::TPM2_CC_PolicyCommandCode)?
                     .handle(handle)
                     .parameters(Writer::new().u32(tpm2::TPM2_CC_Duplicate));

@@ -11,7 +11,7 @@ use crate::tpm::link::{Leftovers, Link, Sharing, Taken};
 use crate::tpm::loaded::Loaded;
 use crate::tpm::rc::{Class, classify};
 use crate::tpm::wire::Writer;
-use crate::tpm::{Abilities, Auth, Firmware, Hierarchy, capability};
+use crate::tpm::{Abilities, Approver, Auth, Firmware, Hierarchy, capability};
 use tss_esapi::constants::tss as tpm2;
 
 /// How often the flush of one handle is tried.
@@ -69,6 +69,7 @@ pub(super) struct State {
 pub struct Turn<'a> {
     pub(super) state: Guard<'a, State>,
     pub(super) sharing: Sharing,
+    pub(super) approver: Option<Arc<Approver>>,
 }
 
 impl Engine {
@@ -100,7 +101,7 @@ impl Engine {
         })?;
         let sharing = link.sharing();
         let taken = link.take()?;
-        let mut turn = Turn { state, sharing };
+        let mut turn = Turn { state, sharing, approver: None };
         match taken {
             Taken::StillMine => {}
             Taken::Others(leftovers) => turn.begin_after_others(&leftovers),

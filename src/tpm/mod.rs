@@ -8,6 +8,7 @@
 //! | `operations.rs` | the operations of [`Tpm`]: which commands each one is |
 //! | `symmetric.rs` | those of secret keys: ciphers and MACs |
 //! | `duplicate.rs` | a key that may leave, taken out |
+//! | `approval.rs` | keys whose policy asks for somebody's authorization at each use |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -20,6 +21,7 @@
 //! | `wire.rs` | the bounded reader and the writer |
 //! | `link.rs`, `turn.rs`, `transport/` | the way to the TPM, and who has it |
 
+mod approval;
 mod auth_session;
 mod capability;
 mod duplicate;
@@ -39,7 +41,7 @@ mod turn;
 pub mod types;
 mod wire;
 
-pub use public::{object_name, public_key};
+pub use public::{approval_policy, needs_approval, object_name, public_key};
 pub use types::*;
 
 use crate::error::Result;
@@ -49,6 +51,10 @@ use crate::error::Result;
 /// Every method that takes a [`Key`] loads it when it is not loaded, keeps it for the next call
 /// where that is allowed, and survives a TPM that forgot it. Whatever happens, no handle and no
 /// auth session that is not accounted for stays in the TPM.
+///
+/// A key whose policy asks for an [`Approver`] is used with the one that the turn was given
+/// ([`Turn::approve`](engine::Turn::approve)); errors about it are those of [`unseal`](Tpm::unseal), and
+/// `CKR_USER_NOT_LOGGED_IN` without one.
 ///
 /// Errors that all methods share: `CKR_DEVICE_ERROR` (the TPM failed, a response was altered),
 /// `CKR_DEVICE_MEMORY` (no room even after letting go of our own), `CKR_TOKEN_NOT_PRESENT` (no

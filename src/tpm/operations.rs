@@ -8,12 +8,13 @@ use tss_esapi::constants::tss as tpm2;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::tpm::auth_session::{CONTINUE, DECRYPT, ENCRYPT};
+use crate::tpm::approval::repeat;
+use crate::tpm::auth_session::{DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
 use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
 use crate::tpm::link::Sharing;
 use crate::tpm::loaded::KeptSession;
-use crate::tpm::public::{is_counted, key_template, public_key, seal_template};
+use crate::tpm::public::{is_counted, key_template, needs_approval, public_key, seal_template};
 use crate::tpm::rc::{self, Class, classify};
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Reader, Writer};
@@ -133,17 +134,10 @@ impl Tpm for Turn<'_> {
                 let authority = turn.load_temporary(&parent, officer.blob, session)?;
                 let mut policy = turn.policy_session()?;
                 turn.state.loaded.add_temporary(policy.handle);
-                let policy_handle = Handle::permanent(policy.handle);
-                let secret = Command::new(tpm2::TPM2_CC_PolicySecret)?
-                    .handle(authority.clone())
-                    .handle(policy_handle.clone())
-                    // nonceTPM, cpHashA and policyRef empty, no expiration.
-                    .parameters(Writer::new().sized(&[]).sized(&[]).sized(&[]).u32(0));
-                let used = Use { session, auth: officer.auth.bytes(), attributes: CONTINUE };
-                turn.send(secret, Authorization::Sessions(vec![used])).map_err(Failure::tried)?;
+                turn.policy_secret(&authority, officer.auth, &policy, session)?;
                 turn.flush_temporary(authority.number);
                 let code = Command::new(tpm2::TPM2_CC_PolicyCommandCode)?
-                    .handle(policy_handle)
+                    .handle(Handle::permanent(policy.handle))
                     .parameters(Writer::new().u32(tpm2::TPM2_CC_ObjectChangeAuth));
                 turn.send(code, Authorization::None)?;
                 let change = Command::new(tpm2::TPM2_CC_ObjectChangeAuth)?
@@ -225,7 +219,7 @@ impl Tpm for Turn<'_> {
 
     fn rsa_decrypt(&mut self, key: &Key<'_>, block: &[u8]) -> Result<SecretBytes> {
         let parameters = Writer::new().sized(block).u16(tpm2::TPM2_ALG_NULL).sized(&[]);
-        self.attempt(Repeat::Safe, |turn| {
+        self.attempt(repeat(key)?, |turn| {
             let answer = Zeroizing::new(turn.with_key(
                 key,
                 tpm2::TPM2_CC_RSA_Decrypt,
@@ -253,7 +247,7 @@ impl Tpm for Turn<'_> {
             PublicKey::Ec { curve, .. } => curve.field_len(),
             PublicKey::Rsa { modulus, .. } => modulus.len(),
         };
-        self.attempt(Repeat::Safe, |turn| {
+        self.attempt(repeat(key)?, |turn| {
             let answer = turn.with_key(key, tpm2::TPM2_CC_Sign, 0, &parameters)?;
             signature(&answer, algorithm, width).map_err(Failure::Altered)
         })
@@ -262,7 +256,7 @@ impl Tpm for Turn<'_> {
     fn ecdh(&mut self, key: &Key<'_>, x: &[u8], y: &[u8]) -> Result<SecretBytes> {
         let point = Writer::new().sized(x).sized(y).finish();
         let parameters = Writer::new().sized(&point);
-        self.attempt(Repeat::Safe, |turn| {
+        self.attempt(repeat(key)?, |turn| {
             let answer = Zeroizing::new(turn.with_key(
                 key,
                 tpm2::TPM2_CC_ECDH_ZGen,
@@ -396,7 +390,7 @@ impl Turn<'_> {
         })
     }
 
-    /// Sends one command with a key that stays loaded.
+    /// Sends one command with a key that stays loaded, unless its policy asks for approval.
     ///
     /// Alone, the kept salted session authorizes; behind a resource manager a new unsalted one, which a key's
     /// authValue of 32 random bytes makes as strong.
@@ -407,6 +401,9 @@ impl Turn<'_> {
         secret: u8,
         parameters: &Writer,
     ) -> Attempt<Vec<u8>> {
+        if needs_approval(&key.blob.public)? {
+            return self.with_approved_key(key, code, secret, parameters);
+        }
         let (kept, handle) = self.key_in_session(key)?;
         self.in_session(kept, true, |turn, session, attributes| {
             let command = Command::new(code)?.handle(handle).parameters(parameters.clone());

@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{Curve, HashAlg, KeyKind, KeyTemplate, PublicKey, Scheme, SealTemplate};
 
+/// TPMA_OBJECT userWithAuth.
+const USER_WITH_AUTH: u32 = 1 << 6;
 /// TPMA_OBJECT noDA.
 const NO_DA: u32 = 1 << 10;
 
@@ -85,17 +87,18 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
         .with_fixed_tpm(!key.extractable)
         .with_fixed_parent(!key.extractable)
         .with_sensitive_data_origin(made_here)
-        .with_user_with_auth(true)
+        .with_user_with_auth(key.policy.is_none())
         .with_no_da(true)
         .with_sign_encrypt(key.sign)
         .with_decrypt(key.decrypt)
         .build()
         .map_err(template)?;
-    let policy = if key.extractable { duplication_policy() } else { Vec::new() };
+    // A key that asks for approval never leaves, so that only one of the two is wanted.
+    let policy = key.policy.or_else(|| key.extractable.then(duplication_policy));
     let builder = PublicBuilder::new()
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
         .with_object_attributes(attributes)
-        .with_auth_policy(Digest::try_from(policy).map_err(template)?);
+        .with_auth_policy(policy_digest(policy)?);
     let builder = match key.kind {
         KeyKind::Rsa { bits } => builder
             .with_public_algorithm(PublicAlgorithm::Rsa)
@@ -147,6 +150,10 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
     builder.build().and_then(|public| public.marshall()).map_err(template)
 }
 
+fn policy_digest(policy: Option<[u8; 32]>) -> Result<Digest> {
+    policy.map_or(Ok(Digest::default()), |policy| Digest::try_from(&policy[..]).map_err(template))
+}
+
 fn hash_scheme(hash: HashAlg) -> HashScheme {
     HashScheme::new(match hash {
         HashAlg::Sha1 => HashingAlgorithm::Sha1,
@@ -160,18 +167,35 @@ fn template(cause: tss_esapi::Error) -> Error {
     Error::because(CKR_GENERAL_ERROR, "a template could not be marshalled", cause)
 }
 
-/// PolicySecret(officer) + PolicyCommandCode(TPM2_ObjectChangeAuth).
-/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyCommandCode.
-fn officer_policy(officer: &[u8]) -> Vec<u8> {
+/// The authPolicy of a key that asks for the authorization of `approver`, a TPM2B_PUBLIC, at each use,
+/// and for its own authValue: PolicySecret(approver) + PolicyAuthValue. It names the approver by its
+/// Name, which no change of authValue alters.
+/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyAuthValue.
+///
+/// Errors: `CKR_DEVICE_ERROR` when it is no public area.
+pub fn approval_policy(approver: &[u8]) -> Result<[u8; 32]> {
+    let policy = Sha256::new()
+        .chain_update(secret_policy(&object_name(approver)?))
+        .chain_update(tpm2::TPM2_CC_PolicyAuthValue.to_be_bytes());
+    Ok(policy.finalize().into())
+}
+
+/// PolicySecret(authority), the first of a policy.
+fn secret_policy(authority: &[u8]) -> [u8; 32] {
     let secret = Sha256::new()
         .chain_update([0; 32])
         .chain_update(tpm2::TPM2_CC_PolicySecret.to_be_bytes())
-        .chain_update(officer)
+        .chain_update(authority)
         .finalize();
     // policyRef is empty, and is hashed all the same.
-    let secret = Sha256::digest(secret);
+    Sha256::digest(secret).into()
+}
+
+/// PolicySecret(officer) + PolicyCommandCode(TPM2_ObjectChangeAuth).
+/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyCommandCode.
+fn officer_policy(officer: &[u8]) -> Vec<u8> {
     Sha256::new()
-        .chain_update(secret)
+        .chain_update(secret_policy(officer))
         .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
         .chain_update(tpm2::TPM2_CC_ObjectChangeAuth.to_be_bytes())
         .finalize()
@@ -180,7 +204,7 @@ fn officer_policy(officer: &[u8]) -> Vec<u8> {
 
 /// PolicyAuthValue + PolicyCommandCode(TPM2_Duplicate).
 /// TPM 2.0 Part 3, TPM2_PolicyAuthValue and TPM2_PolicyCommandCode.
-fn duplication_policy() -> Vec<u8> {
+fn duplication_policy() -> [u8; 32] {
     let auth_value = Sha256::new()
         .chain_update([0; 32])
         .chain_update(tpm2::TPM2_CC_PolicyAuthValue.to_be_bytes())
@@ -190,7 +214,7 @@ fn duplication_policy() -> Vec<u8> {
         .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
         .chain_update(tpm2::TPM2_CC_Duplicate.to_be_bytes())
         .finalize()
-        .to_vec()
+        .into()
 }
 
 /// The Name of the object with this TPM2B_PUBLIC: nameAlg and the digest of the public area.
@@ -209,10 +233,22 @@ pub fn object_name(public: &[u8]) -> Result<Vec<u8>> {
 
 /// Whether wrong authorizations of this object count against the dictionary-attack limit.
 pub fn is_counted(public: &[u8]) -> Result<bool> {
+    Ok(attributes(public)? & NO_DA == 0)
+}
+
+/// Whether this object's authValue alone does not authorize its use: its policy must be fulfilled.
+///
+/// Errors: `CKR_DEVICE_ERROR` when it is no public area.
+pub fn needs_approval(public: &[u8]) -> Result<bool> {
+    Ok(attributes(public)? & USER_WITH_AUTH == 0)
+}
+
+/// TPMA_OBJECT.
+fn attributes(public: &[u8]) -> Result<u32> {
     let mut reader = Reader::new(area(public)?);
     reader.u16()?;
     reader.u16()?;
-    Ok(reader.u32()? & NO_DA == 0)
+    reader.u32()
 }
 
 /// The public key in a TPM2B_PUBLIC, in plain numbers.
@@ -284,33 +320,42 @@ mod tests {
         assert!(public_key(&open).is_err());
     }
 
+    fn plain(kind: KeyKind) -> KeyTemplate {
+        KeyTemplate {
+            kind,
+            sign: true,
+            decrypt: true,
+            scheme: None,
+            extractable: false,
+            policy: None,
+        }
+    }
+
     #[test]
     fn key_templates_exist_for_every_kind() {
         for scheme in [None, Some(Scheme::RsaSsa(HashAlg::Sha384))] {
             let kind = KeyKind::Rsa { bits: 3072 };
-            let key = KeyTemplate {
-                kind,
-                sign: true,
-                decrypt: scheme.is_none(),
-                scheme,
-                extractable: false,
-            };
-            key_template(&key, true).unwrap();
+            let decrypt = scheme.is_none();
+            key_template(&KeyTemplate { decrypt, scheme, ..plain(kind) }, true).unwrap();
         }
         for curve in Curve::ALL {
-            let kind = KeyKind::Ec(curve);
-            let key =
-                KeyTemplate { kind, sign: true, decrypt: true, scheme: None, extractable: true };
-            key_template(&key, true).unwrap();
+            for policy in [None, Some([7; 32])] {
+                let template = KeyTemplate { policy, ..plain(KeyKind::Ec(curve)) };
+                let area = key_template(&template, true).unwrap();
+                let whole = Writer::new().sized(&area).finish();
+                assert_eq!(needs_approval(&whole).unwrap(), policy.is_some());
+                assert_eq!(area.windows(32).any(|part| part == [7; 32]), policy.is_some());
+            }
         }
-        for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac] {
-            let key =
-                KeyTemplate { kind, sign: true, decrypt: false, scheme: None, extractable: false };
+        for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac, KeyKind::Secret] {
+            let key = KeyTemplate { extractable: true, ..plain(kind) };
             assert_ne!(key_template(&key, true).unwrap(), key_template(&key, false).unwrap());
+            assert_ne!(
+                key_template(&key, true).unwrap(),
+                key_template(&plain(kind), true).unwrap()
+            );
         }
-        let odd = KeyKind::Rsa { bits: 1000 };
-        let odd =
-            KeyTemplate { kind: odd, sign: true, decrypt: true, scheme: None, extractable: true };
+        let odd = plain(KeyKind::Rsa { bits: 1000 });
         assert_eq!(key_template(&odd, true).unwrap_err().ck_rv(), CKR_KEY_SIZE_RANGE);
     }
 }

@@ -88,6 +88,15 @@ pub struct Key<'a> {
     pub auth: &'a Auth,
 }
 
+/// Whose authorization a key's policy asks for at each use: a sealed object under the key's own
+/// parent, and its authValue.
+pub struct Approver {
+    /// Its blob.
+    pub blob: Blob,
+    /// Its authValue.
+    pub auth: Auth,
+}
+
 /// How a sealed object may be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealTemplate {
@@ -241,8 +250,8 @@ pub enum Direction {
     Decrypt,
 }
 
-/// What a new key may do. All are noDA and userWithAuth, those that stay here fixedTPM and fixedParent,
-/// those that the TPM made itself sensitiveDataOrigin.
+/// What a new key may do. All are noDA, and userWithAuth unless they have a policy; those that stay
+/// here fixedTPM and fixedParent, those that the TPM made itself sensitiveDataOrigin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTemplate {
     /// Kind and size.
@@ -256,6 +265,9 @@ pub struct KeyTemplate {
     /// Whether it may leave the TPM: fixedTPM and fixedParent are clear, and its authPolicy lets
     /// who knows the authValue duplicate it.
     pub extractable: bool,
+    /// The authPolicy that every use has to fulfil ([`approval_policy`](crate::tpm::approval_policy)),
+    /// with userWithAuth clear; `None`: its authValue is enough.
+    pub policy: Option<[u8; 32]>,
 }
 
 /// A public key in plain numbers.

@@ -187,13 +187,16 @@ fn c089_a_read_only_session_creates_session_objects_only() {
 }
 
 #[test]
-fn c065_a_key_that_asks_each_time_is_private_and_not_offered_yet() {
-    for private in [TRUE, FALSE] {
-        let template =
-            AttributeSet::new().with(CKA_ALWAYS_AUTHENTICATE, TRUE).with(CKA_PRIVATE, private);
-        let result = new_object(GENERATE_PRIVATE, &template, USER);
-        assert_eq!(refused(result), CKR_TEMPLATE_INCONSISTENT);
+fn c065_a_key_that_asks_each_time_is_private_and_used_in_operations_only() {
+    let asks = AttributeSet::new().with(CKA_ALWAYS_AUTHENTICATE, TRUE);
+    let made = new_object(GENERATE_PRIVATE, &asks, USER).unwrap();
+    assert!(made.is_true(CKA_SIGN) && !made.is_true(CKA_DERIVE), "the preset has room for it");
+    for (cka, value) in [(CKA_PRIVATE, FALSE), (CKA_DERIVE, TRUE)] {
+        let result = new_object(GENERATE_PRIVATE, &asks.clone().with(cka, value), USER);
+        assert_eq!(refused(result), CKR_TEMPLATE_INCONSISTENT, "0x{cka:x}");
     }
+    let other = AttributeSet::new().with(CKA_ALWAYS_AUTHENTICATE, FALSE);
+    assert!(new_object(GENERATE_PRIVATE, &other, USER).unwrap().is_true(CKA_DERIVE));
 }
 
 #[test]
