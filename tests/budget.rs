@@ -120,6 +120,24 @@ fn the_first_signature_of_a_key_loads_it_and_the_next_is_one_command() {
 }
 
 #[test]
+fn a_signature_that_asks_for_the_pin_costs_eight_commands_each_time() {
+    let c = Counted::new();
+    let session = c.t.user();
+    let public = [flag(CKA_TOKEN, true), bytes(CKA_EC_PARAMS, P256)];
+    let private = [flag(CKA_TOKEN, true), flag(CKA_ALWAYS_AUTHENTICATE, true)];
+    let (_, key) =
+        c.costs(1, |p| p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &private).unwrap());
+    for _ in 0..2 {
+        c.costs(0, |p| p.init(Op::Sign, session, Mech::plain(CKM_ECDSA), key).unwrap());
+        // Load and Unseal: the PIN is proved before the operation goes on.
+        c.costs(2, |p| p.login(session, CKU_CONTEXT_SPECIFIC, PIN).unwrap());
+        c.costs(0, |p| p.one_shot_raw(Op::Sign, session, &[1; 32], None));
+        // Two Loads, StartAuthSession, PolicySecret, PolicyAuthValue, Sign: nothing of it stays.
+        c.costs(6, |p| p.one_shot(Op::Sign, session, &[1; 32]).unwrap());
+    }
+}
+
+#[test]
 fn a_length_query_costs_nothing_extra() {
     let c = Counted::new();
     let session = c.t.user();

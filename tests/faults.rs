@@ -138,6 +138,7 @@ impl Bench {
         let session = p.rw(self.slot);
         p.login(session, CKU_USER, PIN).unwrap();
         ec_pair(p, session, b"ec", true);
+        asking_pair(p, session);
         let (public, _) = rsa_pair(p, session, b"rsa", true);
         let secret = p.encrypt(session, Mech::plain(CKM_RSA_PKCS), public, b"plain text").unwrap();
         p.finalize().unwrap();
@@ -279,6 +280,25 @@ fn decrypt(s: &Scene) -> Rv<()> {
     Ok(())
 }
 
+/// A P-256 pair on the token whose private half asks for the PIN at each use.
+fn asking_pair(p: &P11, session: CK_SESSION_HANDLE) {
+    let public = [flag(CKA_TOKEN, true), bytes(CKA_EC_PARAMS, P256)];
+    let private = [flag(CKA_TOKEN, true), flag(CKA_ALWAYS_AUTHENTICATE, true)];
+    p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &private).unwrap();
+}
+
+/// A signature with the PIN. Whatever fails, no operation stays; a locked PIN has logged the user out.
+fn sign_with_pin(s: &Scene) -> Rv<()> {
+    if s.p.state(s.session) == CKS_RW_PUBLIC_SESSION {
+        s.p.login(s.session, CKU_USER, PIN)?;
+    }
+    let key = s.p.find(s.session, &[flag(CKA_ALWAYS_AUTHENTICATE, true)])[0];
+    s.p.init(Op::Sign, s.session, Mech::plain(CKM_ECDSA), key)?;
+    let proved = s.p.login(s.session, CKU_CONTEXT_SPECIFIC, PIN);
+    let signed = s.p.one_shot(Op::Sign, s.session, &[7; 32]).map(|_| ());
+    proved.and(signed)
+}
+
 fn random(s: &Scene) -> Rv<()> {
     s.p.random(s.session, 100).map(|_| ())
 }
@@ -310,6 +330,7 @@ scenarios! {
     key_generation_survives_every_fault c133_key_generation_survives_power_cuts: User, generate;
     signing_survives_every_fault c133_signing_survives_power_cuts: User, sign;
     decryption_survives_every_fault c133_decryption_survives_power_cuts: User, decrypt;
+    signing_with_a_pin_survives_every_fault c133_signing_with_a_pin_survives_power_cuts: User, sign_with_pin;
     random_survives_every_fault c133_random_survives_power_cuts: User, random;
     a_search_survives_every_fault c133_a_search_survives_power_cuts: Public, find;
 }
