@@ -83,7 +83,14 @@ impl Bench {
     }
 
     fn key(&self, kind: KeyKind, policy: Option<[u8; 32]>) -> Blob {
-        let template = KeyTemplate { kind, sign: true, decrypt: true, scheme: None, policy };
+        let template = KeyTemplate {
+            kind,
+            sign: true,
+            decrypt: true,
+            scheme: None,
+            extractable: false,
+            policy,
+        };
         let mut turn = self.engine.turn().unwrap();
         turn.create_key(&self.parent, &template, &Auth::new(&KEY_AUTH)).unwrap()
     }

@@ -81,5 +81,9 @@ check "signs a certificate with the RSA key" signs_a_certificate gnutls-rsa
 check "signs a certificate with the EC key" signs_a_certificate gnutls-ec
 check "keeps a certificate" keeps_a_certificate
 check "deletes a certificate" deletes_a_certificate
+check "makes an RSA key pair that asks for the PIN at each use" generates asks-rsa rsa --bits=2048 --mark-always-authenticate
+check "makes an EC key pair that asks for the PIN at each use" generates asks-ec ecc --curve=secp256r1 --mark-always-authenticate
+check "signs and verifies with the RSA key that asks" test_sign asks-rsa
+check "signs and verifies with the EC key that asks" test_sign asks-ec
 check "makes random bytes" makes_random_bytes
 finish

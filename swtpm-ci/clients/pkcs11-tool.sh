@@ -144,6 +144,27 @@ officer_sets_the_pin() {
     on_token --login --pin 1029384756 --sign --id 02 --mechanism ECDSA --input-file "$work/data.sha256" --output-file "$work/signature"
     on_token --login --login-type so --so-pin "$so_pin" --init-pin --pin "$user_pin"
 }
+# pkcs11-tool gives the PIN again after each C_SignInit or C_DecryptInit; the TPM is asked each time.
+asks_for_the_pin() {
+    local id=$1 type=$2 before
+    shift 2
+    make_key "$type" "$id" asks --always-auth "$@"
+    export_key "$id"
+    says 'Access: +always authenticate' as_user --list-objects --type privkey --id "$id"
+    before=$(tpm_commands)
+    if [ "$type" = rsa:2048 ]; then
+        signs "$id" SHA256-RSA-PKCS "$work/data" sha256 ""
+        signs "$id" RSA-PKCS "$work/digest_info" sha256 ""
+    else
+        signs "$id" ECDSA "$work/data.sha256" sha256 "" --signature-format openssl
+        signs "$id" ECDSA "$work/data.sha512" sha512 "" --signature-format openssl
+    fi
+    if [ "$kind" != softhsm ]; then # which does not let a TPM check it
+        [ "$(tpm_commands_since "$before" | grep -c '^TPM2_PolicySecret$')" = 2 ]
+    fi
+    as_user --delete-object --type privkey --id "$id"
+    as_user --delete-object --type pubkey --id "$id"
+}
 tests_itself() { says '^No errors' as_user --test; }
 
 destroys_a_key() {
@@ -205,6 +226,8 @@ check "makes random bytes" makes_random_bytes
 check "stores a certificate and reads it without a login" stores_a_certificate
 check "stores data, reads and deletes it" stores_data
 check "destroys a key" destroys_a_key
+check "asks for the PIN at each use of an EC key" asks_for_the_pin 06 EC:prime256v1 --usage-sign
+check "asks for the PIN at each use of an RSA key" asks_for_the_pin 07 rsa:2048
 check "refuses a wrong PIN" refuses_a_wrong_pin
 check "changes the user's PIN" changes_the_pin
 check "lets the security officer set the user's PIN" officer_sets_the_pin
