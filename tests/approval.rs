@@ -256,8 +256,7 @@ fn public_power(rsa: &Blob, number: &[u8]) -> Vec<u8> {
     let PublicKey::Rsa { modulus, exponent } = public_key(&rsa.public).unwrap() else {
         unreachable!("an RSA key")
     };
-    let [number, exponent, modulus] =
-        [number, &exponent, &modulus].map(|bytes| BigUint::from_bytes_be(bytes));
+    let [number, exponent, modulus] = [number, &exponent, &modulus].map(BigUint::from_bytes_be);
     let power = number.modpow(&exponent, &modulus).to_bytes_be();
     [vec![0; 256 - power.len()], power].concat()
 }
