@@ -1,24 +1,24 @@
-//! Templates: copied in for those who read them, answered in place for `C_GetAttributeValue`.
+//! Templates: copied in, with the templates inside them, for those who read them.
 
 use std::marker::PhantomData;
-use std::ptr;
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_ULONG, CK_UNAVAILABLE_INFORMATION,
-    CKA_DECAPSULATE_TEMPLATE, CKA_DERIVE_TEMPLATE, CKA_ENCAPSULATE_TEMPLATE, CKA_UNWRAP_TEMPLATE,
-    CKA_WRAP_TEMPLATE, CKF_ARRAY_ATTRIBUTE, CKR_ARGUMENTS_BAD, CKR_ATTRIBUTE_SENSITIVE,
-    CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_BUFFER_TOO_SMALL,
+    CK_ATTRIBUTE, CK_ATTRIBUTE_TYPE, CK_ULONG, CKA_DECAPSULATE_TEMPLATE, CKA_DERIVE_TEMPLATE,
+    CKA_ENCAPSULATE_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_WRAP_TEMPLATE, CKF_ARRAY_ATTRIBUTE,
+    CKR_ARGUMENTS_BAD, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT,
 };
+use zeroize::Zeroizing;
 
+use super::answers::Questions;
 use super::input::{Input, copied, length_at};
 use crate::error::{Error, Result};
-use crate::object::template::{AttributeAnswer, RawAttribute};
+use crate::object::template::{MAX_DEPTH, RawAttribute, RawValue};
 
 /// More entries than any object has attributes: a larger count is an error of the caller's, and
 /// is not believed as far as reading that much memory.
 const MOST_ENTRIES: CK_ULONG = 4096;
 
-/// More bytes than any value of an object here has, in the same sense.
+/// More bytes than all values of an object here have together, in the same sense.
 const MOST_BYTES: CK_ULONG = 16 << 20;
 
 /// The array and the number of entries that the caller gave for a template.
@@ -36,31 +36,35 @@ impl<'call> Template<'call> {
     ///
     /// If `entries` is not NULL there are `count` entries, of any alignment, that are readable,
     /// and writable too if [`Self::questions`] is asked for. In each, `ulValueLen` bytes at a
-    /// `pValue` that is not NULL are readable or, for `questions`, writable. All this holds for
-    /// `'call`, in which nobody but this library touches any of it.
+    /// `pValue` that is not NULL are readable or, for `questions`, writable. The same holds for
+    /// the entries that such bytes are, where the type says that they are an array of entries.
+    /// All this holds for `'call`, in which nobody but this library touches any of it.
     pub(super) unsafe fn new(entries: *mut CK_ATTRIBUTE, count: CK_ULONG) -> Self {
         Self { entries, count, memory: PhantomData }
     }
 
-    /// Copies types and values.
+    /// Copies types and values, and those of the templates inside: no pointer of the caller's
+    /// outlives the call.
     ///
     /// Errors: `CKR_ARGUMENTS_BAD` for NULL with a count; `CKR_ATTRIBUTE_VALUE_INVALID` for a value
-    /// that is NULL with a length, or longer than any value is; `CKR_ATTRIBUTE_TYPE_INVALID` for a
-    /// template inside the template, whose pointers must not get into an object;
-    /// `CKR_HOST_MEMORY`.
+    /// that is NULL with a length, longer than any value is, or no whole number of entries where
+    /// it is a template; `CKR_TEMPLATE_INCONSISTENT` for templates inside one another deeper than
+    /// [`MAX_DEPTH`], or with more entries than a template can have; `CKR_HOST_MEMORY`.
+    ///
+    /// PKCS#11 v3.2, "Template attributes".
     pub(super) fn read(&self) -> Result<Vec<RawAttribute>> {
-        self.entries()?.into_iter().map(|(_, entry)| read_entry(&entry)).collect()
+        let mut left = Left { entries: MOST_ENTRIES, bytes: MOST_BYTES };
+        left.read(self.entries()?, 0)
     }
 
     /// The entries as questions for values, with their places for the answers.
     ///
     /// Errors: `CKR_ARGUMENTS_BAD` for NULL with a count.
     pub(super) fn questions(&self) -> Result<Questions<'call>> {
-        Ok(Questions { entries: self.entries()?, memory: PhantomData })
+        Ok(Questions::new(self.entries()?))
     }
 
-    /// Where each entry is, and what it says.
-    fn entries(&self) -> Result<Vec<(*mut CK_ATTRIBUTE, CK_ATTRIBUTE)>> {
+    fn entries(&self) -> Result<Vec<Entry>> {
         if self.count == 0 {
             return Ok(Vec::new());
         }
@@ -70,29 +74,98 @@ impl<'call> Template<'call> {
         if self.count > MOST_ENTRIES {
             return Err(Error::new(CKR_ARGUMENTS_BAD, "more entries than a template can have"));
         }
-        let entries = (0..self.count as usize).map(|index| {
-            // SAFETY: `index` is below `count`, so there is an entry by `new`'s contract.
-            unsafe {
-                let place = self.entries.add(index);
-                (place, place.read_unaligned())
-            }
-        });
-        Ok(entries.collect())
+        // SAFETY: not NULL, so there are `count` entries by `new`'s contract.
+        Ok(unsafe { entries_at(self.entries, self.count as usize) })
     }
 }
 
-fn read_entry(entry: &CK_ATTRIBUTE) -> Result<RawAttribute> {
-    let kind = entry.type_;
-    if holds_attributes(kind) {
-        return Err(Error::new(CKR_ATTRIBUTE_TYPE_INVALID, format!("template in {kind:#x}")));
+/// Where an entry of a template is, and what it says.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// Its place in the caller's memory.
+    pub place: *mut CK_ATTRIBUTE,
+    /// What was read there.
+    pub says: CK_ATTRIBUTE,
+}
+
+impl Entry {
+    /// The entries that are this entry's value. `None` where the length is none of an array of
+    /// entries that a caller may have, or the array is NULL.
+    ///
+    /// Its type must say that its value is an array of entries.
+    pub(super) fn array(&self) -> Option<Vec<Self>> {
+        let start = self.says.pValue;
+        let len = length_at(start as usize, self.says.ulValueLen)?;
+        let count = len / size_of::<CK_ATTRIBUTE>();
+        if !len.is_multiple_of(size_of::<CK_ATTRIBUTE>()) || count as CK_ULONG > MOST_ENTRIES {
+            return None;
+        }
+        if count == 0 {
+            return Some(Vec::new());
+        }
+        // SAFETY: not NULL, and `len` bytes of `count` entries by the contract of `Template::new`.
+        (!start.is_null()).then(|| unsafe { entries_at(start.cast(), count) })
     }
-    if entry.ulValueLen > MOST_BYTES {
-        return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, format!("length of {kind:#x}")));
+}
+
+/// # Safety
+///
+/// There are `count` readable entries at `start`, of any alignment.
+unsafe fn entries_at(start: *mut CK_ATTRIBUTE, count: usize) -> Vec<Entry> {
+    (0..count)
+        .map(|index| {
+            // SAFETY: `index` is below `count`, so there is an entry by this function's contract.
+            unsafe {
+                let place = start.add(index);
+                Entry { place, says: place.read_unaligned() }
+            }
+        })
+        .collect()
+}
+
+/// How much a template may still hold. An array may have itself for a value: without an end to it
+/// a small template would be an endless one.
+struct Left {
+    entries: CK_ULONG,
+    bytes: CK_ULONG,
+}
+
+impl Left {
+    fn read(&mut self, entries: Vec<Entry>, depth: usize) -> Result<Vec<RawAttribute>> {
+        self.entries = self.entries.checked_sub(entries.len() as CK_ULONG).ok_or_else(|| {
+            let why = "more entries in templates than a template can have";
+            Error::new(CKR_TEMPLATE_INCONSISTENT, why)
+        })?;
+        entries.iter().map(|entry| self.read_entry(entry, depth)).collect()
     }
-    // SAFETY: `ulValueLen` readable bytes at `pValue` by the contract of `Template::new`.
-    let value = unsafe { Input::new(entry.pValue.cast(), entry.ulValueLen) };
-    let value = value.bytes().map_err(|error| error.told_as(CKR_ATTRIBUTE_VALUE_INVALID))?;
-    Ok(RawAttribute { kind, value: copied(value)? })
+
+    fn read_entry(&mut self, entry: &Entry, depth: usize) -> Result<RawAttribute> {
+        let kind = entry.says.type_;
+        let value = if holds_attributes(kind) {
+            if depth >= MAX_DEPTH {
+                let why = format!("{kind:#x} is too deep inside other templates");
+                return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
+            }
+            let inner = entry.array().ok_or_else(|| {
+                let why = format!("the value of {kind:#x} is no array of attributes");
+                Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why)
+            })?;
+            RawValue::Template(self.read(inner, depth.saturating_add(1))?)
+        } else {
+            RawValue::Bytes(Zeroizing::new(self.read_bytes(&entry.says)?))
+        };
+        Ok(RawAttribute { kind, value })
+    }
+
+    fn read_bytes(&mut self, entry: &CK_ATTRIBUTE) -> Result<Vec<u8>> {
+        self.bytes = self.bytes.checked_sub(entry.ulValueLen).ok_or_else(|| {
+            Error::new(CKR_ATTRIBUTE_VALUE_INVALID, format!("length of {:#x}", entry.type_))
+        })?;
+        // SAFETY: `ulValueLen` readable bytes at `pValue` by the contract of `Template::new`.
+        let value = unsafe { Input::new(entry.pValue.cast(), entry.ulValueLen) };
+        let value = value.bytes().map_err(|error| error.told_as(CKR_ATTRIBUTE_VALUE_INVALID))?;
+        copied(value)
+    }
 }
 
 /// Whether the value is an array of `CK_ATTRIBUTE`: pointers into the caller's memory.
@@ -106,85 +179,6 @@ fn holds_attributes(kind: CK_ATTRIBUTE_TYPE) -> bool {
         CKA_DECAPSULATE_TEMPLATE | CKF_ARRAY_ATTRIBUTE,
     ];
     KINDS.contains(&(kind | CKF_ARRAY_ATTRIBUTE))
-}
-
-/// A template that asks for values.
-pub(super) struct Questions<'call> {
-    entries: Vec<(*mut CK_ATTRIBUTE, CK_ATTRIBUTE)>,
-    memory: PhantomData<&'call mut [CK_ATTRIBUTE]>,
-}
-
-impl Questions<'_> {
-    /// The types asked for, in order.
-    pub(super) fn kinds(&self) -> Vec<CK_ATTRIBUTE_TYPE> {
-        self.entries.iter().map(|(_, entry)| entry.type_).collect()
-    }
-
-    /// Writes the answers, one for each entry in order; every entry gets its own, whatever the
-    /// others got.
-    ///
-    /// PKCS#11 v3.1, C_GetAttributeValue: an entry that gets no value gets the length
-    /// `CK_UNAVAILABLE_INFORMATION`. Errors, where several apply the first of:
-    /// `CKR_ATTRIBUTE_SENSITIVE`, `CKR_ATTRIBUTE_TYPE_INVALID`, `CKR_BUFFER_TOO_SMALL`.
-    pub(super) fn answer(self, answers: &[AttributeAnswer]) -> Result<()> {
-        if answers.len() != self.entries.len() {
-            return Err(Error::bug("not one answer for each attribute"));
-        }
-        let (mut sensitive, mut invalid, mut small) = (None, None, None);
-        for ((place, entry), answer) in self.entries.iter().zip(answers) {
-            let refused = match answer {
-                AttributeAnswer::Value(value) => match write_value(entry, value) {
-                    Ok(()) => {
-                        // SAFETY: see `tell_len`.
-                        unsafe { tell_len(*place, value.len() as CK_ULONG) };
-                        continue;
-                    }
-                    Err(TooSmall) => &mut small,
-                },
-                AttributeAnswer::Sensitive => &mut sensitive,
-                AttributeAnswer::Invalid => &mut invalid,
-            };
-            *refused = Some(entry.type_);
-            // SAFETY: see `tell_len`.
-            unsafe { tell_len(*place, CK_UNAVAILABLE_INFORMATION) };
-        }
-        let told = [
-            (sensitive, CKR_ATTRIBUTE_SENSITIVE),
-            (invalid, CKR_ATTRIBUTE_TYPE_INVALID),
-            (small, CKR_BUFFER_TOO_SMALL),
-        ];
-        match told.into_iter().find_map(|(kind, rv)| Some((kind?, rv))) {
-            Some((kind, rv)) => Err(Error::new(rv, format!("attribute {kind:#x}"))),
-            None => Ok(()),
-        }
-    }
-}
-
-struct TooSmall;
-
-/// Copies `value` to where `entry` wants it; with NULL it wants none.
-fn write_value(entry: &CK_ATTRIBUTE, value: &[u8]) -> std::result::Result<(), TooSmall> {
-    if entry.pValue.is_null() {
-        return Ok(());
-    }
-    let room = length_at(entry.pValue as usize, entry.ulValueLen).ok_or(TooSmall)?;
-    if room < value.len() {
-        return Err(TooSmall);
-    }
-    // SAFETY: `value` is our own memory, and not longer than the room that `pValue` has by the
-    // contract of `Template::new`.
-    unsafe { ptr::copy_nonoverlapping(value.as_ptr(), entry.pValue.cast(), value.len()) };
-    Ok(())
-}
-
-/// Writes the length of the entry at `place`.
-///
-/// # Safety
-///
-/// `place` is an entry of a template made for `Template::questions`: writable, of any alignment.
-unsafe fn tell_len(place: *mut CK_ATTRIBUTE, len: CK_ULONG) {
-    // SAFETY: by this function's contract; no reference to the field is made.
-    unsafe { (&raw mut (*place).ulValueLen).write_unaligned(len) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What callers may rely on for their templates.
 
 use std::ffi::c_void;
+use std::ptr;
 
-use cryptoki_sys::{CKA_ALLOWED_MECHANISMS, CKA_CLASS, CKA_ID, CKA_LABEL, CKA_VALUE};
+use cryptoki_sys::{CKA_ALLOWED_MECHANISMS, CKA_ID, CKA_LABEL};
 
 use super::*;
 
@@ -13,19 +14,6 @@ fn entry(kind: CK_ATTRIBUTE_TYPE, value: *mut c_void, len: CK_ULONG) -> CK_ATTRI
 fn read(entries: &mut [CK_ATTRIBUTE]) -> Result<Vec<RawAttribute>> {
     // SAFETY: entries of the test's own, whose values it owns or which are refused unread.
     unsafe { Template::new(entries.as_mut_ptr(), entries.len() as CK_ULONG) }.read()
-}
-
-fn ask(entries: &mut [CK_ATTRIBUTE], answers: &[AttributeAnswer]) -> u64 {
-    // SAFETY: as above, and writable.
-    let template = unsafe { Template::new(entries.as_mut_ptr(), entries.len() as CK_ULONG) };
-    let questions = template.questions().expect("a readable template");
-    let kinds: Vec<_> = entries.iter().map(|entry| entry.type_).collect();
-    assert_eq!(questions.kinds(), kinds);
-    questions.answer(answers).map_or_else(|error| error.ck_rv(), |()| cryptoki_sys::CKR_OK)
-}
-
-fn value(bytes: &[u8]) -> AttributeAnswer {
-    AttributeAnswer::Value(bytes.to_vec())
 }
 
 #[test]
@@ -40,7 +28,7 @@ fn a_template_is_copied_in_order() {
     id = *b"xx";
     assert_eq!(&id, b"xx");
     let expected = [(CKA_ID, &b"\x01\x02"[..]), (CKA_LABEL, b""), (CKA_ID, b"\x01")];
-    let expected = expected.map(|(kind, value)| RawAttribute { kind, value: value.to_vec() });
+    let expected = expected.map(|(kind, value)| RawAttribute::bytes(kind, value));
     assert_eq!(copy, expected);
 }
 
@@ -49,7 +37,7 @@ fn an_empty_template_needs_no_array() {
     // SAFETY: NULL with no entries.
     let template = unsafe { Template::new(ptr::null_mut(), 0) };
     assert_eq!(template.read().expect("empty"), []);
-    template.questions().expect("empty").answer(&[]).expect("nothing to answer");
+    assert!(template.questions().expect("empty").kinds().is_empty());
 }
 
 #[test]
@@ -82,102 +70,99 @@ fn a_value_that_is_null_with_a_length_or_endless_is_invalid() {
     }
 }
 
+const ARRAYS: [CK_ATTRIBUTE_TYPE; 5] = [
+    CKA_WRAP_TEMPLATE,
+    CKA_UNWRAP_TEMPLATE,
+    CKA_DERIVE_TEMPLATE,
+    CKA_ENCAPSULATE_TEMPLATE,
+    CKA_DECAPSULATE_TEMPLATE,
+];
+
+fn array(kind: CK_ATTRIBUTE_TYPE, entries: &mut [CK_ATTRIBUTE]) -> CK_ATTRIBUTE {
+    entry(kind, entries.as_mut_ptr().cast(), size_of_val(entries) as CK_ULONG)
+}
+
 #[test]
-fn pointers_of_a_nested_template_do_not_get_in() {
-    let mut inner = [entry(CKA_ID, ptr::null_mut(), 0)];
-    let len = size_of_val(&inner) as CK_ULONG;
-    for kind in [
-        CKA_WRAP_TEMPLATE,
-        CKA_UNWRAP_TEMPLATE,
-        CKA_DERIVE_TEMPLATE,
-        CKA_ENCAPSULATE_TEMPLATE,
-        CKA_DECAPSULATE_TEMPLATE,
-    ] {
-        let told = read(&mut [entry(kind, inner.as_mut_ptr().cast(), len)]);
-        assert_eq!(told.expect_err("refused").ck_rv(), CKR_ATTRIBUTE_TYPE_INVALID, "{kind:#x}");
+fn c106_a_template_in_a_template_is_copied_and_its_pointers_do_not_get_in() {
+    for kind in ARRAYS {
+        let mut id = *b"\x01\x02";
+        let mut inner =
+            [entry(CKA_ID, id.as_mut_ptr().cast(), 2), entry(CKA_LABEL, ptr::null_mut(), 0)];
+        let mut middle = [array(CKA_WRAP_TEMPLATE, &mut inner)];
+        let copy = read(&mut [array(kind, &mut middle)]).expect("a readable template");
+        id = *b"xx";
+        inner[1].type_ = 77;
+        middle[0].ulValueLen = 0;
+        assert_eq!((&id, inner[1].type_, middle[0].ulValueLen), (b"xx", 77, 0));
+        let inner = RawValue::Template(vec![
+            RawAttribute::bytes(CKA_ID, *b"\x01\x02"),
+            RawAttribute::bytes(CKA_LABEL, []),
+        ]);
+        let middle = RawAttribute { kind: CKA_WRAP_TEMPLATE, value: inner };
+        assert_eq!(copy, [RawAttribute { kind, value: RawValue::Template(vec![middle]) }]);
     }
     let mut mechanisms = [0x1041 as CK_ULONG];
     let flat = read(&mut [entry(CKA_ALLOWED_MECHANISMS, mechanisms.as_mut_ptr().cast(), 8)]);
-    assert_eq!(flat.expect("numbers, not pointers").len(), 1);
+    let bytes = mechanisms[0].to_ne_bytes();
+    let expected = RawAttribute::bytes(CKA_ALLOWED_MECHANISMS, bytes);
+    assert_eq!(flat.expect("numbers, not pointers"), [expected]);
 }
 
 #[test]
-fn a_misaligned_template_is_read_and_answered() {
-    let mut buffer = [0xA5u8; 6];
-    let one = entry(CKA_ID, buffer.as_mut_ptr().cast(), 6);
-    let mut memory = [0xA5u8; size_of::<CK_ATTRIBUTE>() + 2];
-    // SAFETY: room for one entry at byte 1, which is written before it is read.
-    let template = unsafe {
-        let place = memory.as_mut_ptr().add(1).cast::<CK_ATTRIBUTE>();
-        place.write_unaligned(one);
-        Template::new(place, 1)
+fn c106_an_array_that_cannot_be_is_an_invalid_value() {
+    const ONE: CK_ULONG = size_of::<CK_ATTRIBUTE>() as CK_ULONG;
+    let mut inner = [entry(CKA_ID, ptr::null_mut(), 0)];
+    let at = inner.as_mut_ptr().cast::<c_void>();
+    for kind in ARRAYS {
+        for (at, len) in [
+            (ptr::null_mut(), ONE),
+            (ptr::null_mut(), 1),
+            (at, 1),
+            (at, ONE - 1),
+            (at, ONE + 1),
+            (at, CK_ULONG::MAX),
+            (at, CK_ULONG::MAX / 2),
+            (at, ONE * (MOST_ENTRIES + 1)),
+            (ptr::without_provenance_mut(usize::MAX - 30), ONE * 2),
+        ] {
+            let told = read(&mut [entry(kind, at, len)]).expect_err("refused").ck_rv();
+            assert_eq!(told, CKR_ATTRIBUTE_VALUE_INVALID, "{kind:#x} {len:#x}");
+        }
+        for at in [ptr::null_mut(), at] {
+            let empty = read(&mut [entry(kind, at, 0)]).expect("an empty template");
+            assert_eq!(empty[0].value, RawValue::Template(vec![]));
+        }
+    }
+    let mut bad = [entry(CKA_ID, ptr::null_mut(), 5)];
+    let told = read(&mut [array(CKA_WRAP_TEMPLATE, &mut bad)]).expect_err("refused").ck_rv();
+    assert_eq!(told, CKR_ATTRIBUTE_VALUE_INVALID, "a value inside");
+}
+
+#[test]
+fn c106_templates_are_inside_one_another_only_so_deep() {
+    let nested = |levels: usize| {
+        let mut arrays: Vec<[CK_ATTRIBUTE; 1]> =
+            vec![[entry(CKA_ID, ptr::null_mut(), 0)]; levels + 1];
+        for level in 0..levels {
+            let inner = array(CKA_UNWRAP_TEMPLATE, &mut arrays[level]);
+            arrays[level + 1][0] = inner;
+        }
+        read(&mut arrays[levels]).map(|_| ()).map_err(|error| error.ck_rv())
     };
-    assert_eq!(template.read().expect("readable")[0].value, [0xA5; 6]);
-    template.questions().expect("readable").answer(&[value(b"id")]).expect("answered");
-    assert_eq!(&buffer, b"id\xA5\xA5\xA5\xA5");
-    // SAFETY: the entry written above.
-    let told = unsafe { memory.as_ptr().add(1).cast::<CK_ATTRIBUTE>().read_unaligned() };
-    assert_eq!((told.type_, told.pValue, told.ulValueLen), (CKA_ID, one.pValue, 2));
-    assert_eq!((memory[0], memory[memory.len() - 1]), (0xA5, 0xA5));
+    assert_eq!(nested(MAX_DEPTH), Ok(()));
+    assert_eq!(nested(MAX_DEPTH + 1), Err(CKR_TEMPLATE_INCONSISTENT));
 }
 
 #[test]
-fn null_asks_for_the_length() {
-    let mut entries = [
-        entry(CKA_ID, ptr::null_mut(), 77),
-        entry(CKA_LABEL, ptr::null_mut(), CK_UNAVAILABLE_INFORMATION),
-    ];
-    assert_eq!(ask(&mut entries, &[value(b"four"), value(b"")]), cryptoki_sys::CKR_OK);
-    assert_eq!([entries[0].ulValueLen, entries[1].ulValueLen], [4, 0]);
-}
-
-#[test]
-fn every_entry_is_answered_whatever_the_others_got() {
-    let mut room = [[0xA5u8; 4]; 5];
-    let mut at = |index: usize| room[index].as_mut_ptr().cast::<c_void>();
-    let mut entries = [
-        entry(CKA_VALUE, at(0), 4),
-        entry(0x7777, at(1), 4),
-        entry(CKA_LABEL, at(2), 3),
-        entry(CKA_ID, at(3), 4),
-        entry(CKA_CLASS, at(4), 2),
-    ];
-    let answers = [
-        AttributeAnswer::Sensitive,
-        AttributeAnswer::Invalid,
-        value(b"long"),
-        value(b"four"),
-        value(b"2b"),
-    ];
-    assert_eq!(ask(&mut entries, &answers), CKR_ATTRIBUTE_SENSITIVE);
-    let none = CK_UNAVAILABLE_INFORMATION;
-    assert_eq!(entries.map(|entry| entry.ulValueLen), [none, none, none, 4, 2]);
-    assert_eq!(room, [[0xA5; 4], [0xA5; 4], [0xA5; 4], *b"four", *b"2b\xA5\xA5"]);
-}
-
-#[test]
-fn of_several_refusals_the_most_telling_is_told() {
-    let mut room = [0u8; 1];
-    let mut told = |answers: [AttributeAnswer; 2]| {
-        let mut entries = [CKA_ID, CKA_LABEL].map(|kind| entry(kind, room.as_mut_ptr().cast(), 1));
-        ask(&mut entries, &answers)
-    };
-    use AttributeAnswer::{Invalid, Sensitive};
-    assert_eq!(told([value(b"long"), Invalid]), CKR_ATTRIBUTE_TYPE_INVALID);
-    assert_eq!(told([Invalid, Sensitive]), CKR_ATTRIBUTE_SENSITIVE);
-    assert_eq!(told([value(b"long"), value(b"")]), CKR_BUFFER_TOO_SMALL);
-}
-
-#[test]
-fn a_room_that_no_memory_has_is_too_small_for_anything() {
-    let mut byte = 0u8;
-    let mut entries = [entry(CKA_ID, (&raw mut byte).cast(), CK_ULONG::MAX)];
-    assert_eq!(ask(&mut entries, &[value(b"1")]), CKR_BUFFER_TOO_SMALL);
-    assert_eq!((byte, entries[0].ulValueLen), (0, CK_UNAVAILABLE_INFORMATION));
-}
-
-#[test]
-fn a_missing_answer_is_our_fault() {
-    let mut entries = [entry(CKA_ID, ptr::null_mut(), 0)];
-    assert_eq!(ask(&mut entries, &[]), cryptoki_sys::CKR_GENERAL_ERROR);
+fn c106_an_array_that_has_itself_for_a_value_comes_to_an_end() {
+    for entries in [1, 10, 1000] {
+        let mut own = vec![entry(CKA_WRAP_TEMPLATE, ptr::null_mut(), 0); entries];
+        let whole = array(CKA_WRAP_TEMPLATE, &mut own);
+        own.fill(whole);
+        assert_eq!(read(&mut own).expect_err("refused").ck_rv(), CKR_TEMPLATE_INCONSISTENT);
+    }
+    let mut many = vec![entry(CKA_ID, ptr::null_mut(), 0); MOST_ENTRIES as usize];
+    assert!(read(&mut many).is_ok());
+    let told = read(&mut [array(CKA_WRAP_TEMPLATE, &mut many)]).expect_err("refused").ck_rv();
+    assert_eq!(told, CKR_TEMPLATE_INCONSISTENT, "one more than a template can have");
 }

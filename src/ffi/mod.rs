@@ -6,7 +6,8 @@
 //! interface       C_GetFunctionList, C_GetInterfaceList, C_GetInterface
 //! input           bytes in                 output        bytes out, the two-call convention
 //! scalar          one value out            list          arrays of handles and numbers out
-//! attributes      templates in and out     mechanism     CK_MECHANISM in
+//! attributes      templates in             answers       values out, into a template
+//! mechanism       CK_MECHANISM in
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
 //! message, dual, key_management, random     bodies of a few lines, by heading of the specification
 //! ```
@@ -20,6 +21,7 @@
 
 #![allow(unsafe_code)]
 
+mod answers;
 mod attributes;
 mod decryption;
 mod digesting;

@@ -1,6 +1,9 @@
 //! Object management functions.
 
-use cryptoki_sys::{CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG};
+use cryptoki_sys::{
+    CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG, CKR_ATTRIBUTE_VALUE_INVALID,
+    CKR_TEMPLATE_INCONSISTENT,
+};
 
 use super::attributes::Template;
 use super::list::UpTo;
@@ -65,7 +68,14 @@ pub(super) fn set_attribute_values(
 
 /// `C_FindObjectsInit`.
 pub(super) fn find_init(session: CK_SESSION_HANDLE, template: Template<'_>) -> Result<()> {
-    provider::with_session(session, |call| call.find_init(template.read()?))
+    provider::with_session(session, |call| {
+        // A template that nothing new could be made of is, to a search, a value that none has.
+        let wanted = template.read().map_err(|error| match error.ck_rv() {
+            CKR_TEMPLATE_INCONSISTENT => error.told_as(CKR_ATTRIBUTE_VALUE_INVALID),
+            _ => error,
+        })?;
+        call.find_init(wanted)
+    })
 }
 
 /// `C_FindObjects`.

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 
 const VERSION: u8 = 1;
 
-/// Templates within templates are read this deep; PKCS#11 lets a token limit it.
-const MAX_DEPTH: usize = 4;
+/// How deep a template may be within others in an object; PKCS#11 lets a token limit it.
+pub const MAX_DEPTH: usize = 4;
 
 /// Tags of the values. Released ones never change.
 mod tag {

@@ -4,7 +4,7 @@ use cryptoki_sys::{CK_ATTRIBUTE_TYPE, CKA_EXTRACTABLE, CKA_SENSITIVE};
 
 use super::attribute::{self, Holders};
 use super::template::AttributeAnswer;
-use super::value::AttributeSet;
+use super::value::{AttributeSet, Value};
 
 /// What `object` says of its attribute `kind`.
 ///
@@ -16,13 +16,19 @@ pub fn answer(object: &AttributeSet, kind: CK_ATTRIBUTE_TYPE) -> AttributeAnswer
     if is_hidden(object, kind) {
         return AttributeAnswer::Sensitive;
     }
-    object.get(kind).and_then(|value| value.to_application()).map_or(
-        AttributeAnswer::Invalid,
-        |mut value| {
-            // Taken out, not copied: the bytes are the caller's now.
-            AttributeAnswer::Value(std::mem::take(&mut *value))
-        },
-    )
+    object.get(kind).map_or(AttributeAnswer::Invalid, shown)
+}
+
+fn shown(value: &Value) -> AttributeAnswer {
+    if let Value::Template(inner) = value {
+        return AttributeAnswer::Template(
+            inner.iter().map(|(kind, value)| (kind, shown(value))).collect(),
+        );
+    }
+    value.to_application().map_or(AttributeAnswer::Invalid, |mut value| {
+        // Taken out, not copied: the bytes are the caller's now.
+        AttributeAnswer::Value(std::mem::take(&mut *value))
+    })
 }
 
 /// Whether the attribute `kind` of `object` may be told, but only the TPM knows it.
@@ -49,7 +55,6 @@ pub fn size(object: &AttributeSet) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
-    use super::super::value::Value;
     use super::*;
     use cryptoki_sys::*;
 

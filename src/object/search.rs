@@ -6,7 +6,7 @@ use cryptoki_sys::{
 };
 
 use super::reading::is_hidden;
-use super::template::RawAttribute;
+use super::template::{RawAttribute, RawValue};
 use super::value::{AttributeSet, ulong_from};
 
 /// Classes that are found only where the template names them.
@@ -59,7 +59,10 @@ impl Search {
     }
 
     fn asked(&self, kind: CK_ATTRIBUTE_TYPE) -> Option<&[u8]> {
-        self.0.iter().find(|wanted| wanted.kind == kind).map(|wanted| wanted.value.as_slice())
+        self.0.iter().find(|wanted| wanted.kind == kind).and_then(|wanted| match &wanted.value {
+            RawValue::Bytes(bytes) => Some(bytes.as_slice()),
+            RawValue::Template(_) => None,
+        })
     }
 }
 
@@ -71,7 +74,7 @@ mod tests {
     use cryptoki_sys::*;
 
     fn search<const N: usize>(template: [(CK_ATTRIBUTE_TYPE, &[u8]); N]) -> Search {
-        let raw = |(kind, value): (_, &[u8])| RawAttribute { kind, value: value.to_vec() };
+        let raw = |(kind, value): (_, &[u8])| RawAttribute::bytes(kind, value);
         Search::new(template.into_iter().map(raw).collect())
     }
 
@@ -117,6 +120,33 @@ mod tests {
         let guess = search([(CKA_VALUE, b"key")]);
         assert!(!guess.matches(&key(true)));
         assert!(guess.matches(&key(false)));
+    }
+
+    #[test]
+    fn c106_a_template_within_an_object_is_found_by_its_attributes_in_any_order() {
+        let inner = AttributeSet::new().with(CKA_SIGN, TRUE).with(CKA_LABEL, Value::bytes(*b"l"));
+        let object = private_key().with(CKA_UNWRAP_TEMPLATE, Value::Template(inner));
+        let (sign, label) = (
+            |yes| RawAttribute::bytes(CKA_SIGN, [yes]),
+            |text: &[u8]| RawAttribute::bytes(CKA_LABEL, text),
+        );
+        let unknown = RawAttribute::bytes(0xD5A0_DB00, []);
+        for (entries, found) in [
+            (vec![sign(1), label(b"l")], true),
+            (vec![label(b"l"), sign(1)], true),
+            (vec![label(b"l"), sign(1), label(b"l")], true),
+            (vec![], false),
+            (vec![sign(1)], false),
+            (vec![sign(0), label(b"l")], false),
+            (vec![sign(1), label(b"m")], false),
+            (vec![sign(1), label(b"l"), unknown], false),
+        ] {
+            let value = RawValue::Template(entries);
+            let wanted = RawAttribute { kind: CKA_UNWRAP_TEMPLATE, value };
+            assert_eq!(Search::new(vec![wanted.clone()]).matches(&object), found, "{wanted:?}");
+            assert!(!Search::new(vec![wanted]).matches(&private_key()));
+        }
+        assert!(!search([(CKA_UNWRAP_TEMPLATE, b"")]).matches(&object));
     }
 
     #[test]

@@ -6,24 +6,51 @@ use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_ULONG, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID,
     CKR_TEMPLATE_INCONSISTENT,
 };
+use zeroize::Zeroizing;
 
 use super::attribute::{self, Kind};
+pub use super::encoding::MAX_DEPTH;
 use super::value::{AttributeSet, Value, ulong_from};
 use crate::error::{Error, Result};
 
-/// One entry of a template: a type and the bytes of its value.
+/// One entry of a template: a type and a value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RawAttribute {
     /// CKA_ type.
     pub kind: CK_ATTRIBUTE_TYPE,
-    /// Value bytes as given (a CK_ULONG in the machine's own byte order).
-    pub value: Vec<u8>,
+    /// Its value as given.
+    pub value: RawValue,
+}
+
+/// A value as the application gave it, copied.
+#[derive(Clone, PartialEq, Eq)]
+pub enum RawValue {
+    /// Its bytes (a CK_ULONG in the machine's own byte order). Wiped when dropped: it may be a key.
+    Bytes(Zeroizing<Vec<u8>>),
+    /// The entries of a template, [`MAX_DEPTH`] deep at most.
+    Template(Vec<RawAttribute>),
+}
+
+impl RawAttribute {
+    /// One whose value is `value`.
+    pub fn bytes(kind: CK_ATTRIBUTE_TYPE, value: impl Into<Vec<u8>>) -> Self {
+        Self { kind, value: RawValue::Bytes(Zeroizing::new(value.into())) }
+    }
 }
 
 impl fmt::Debug for RawAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The value may be a key: only its length is told.
-        write!(f, "0x{:x}: {} bytes", self.kind, self.value.len())
+        write!(f, "0x{:x}: {:?}", self.kind, self.value)
+    }
+}
+
+impl fmt::Debug for RawValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // May be a key: only its length is told.
+            Self::Bytes(value) => write!(f, "{} bytes", value.len()),
+            Self::Template(entries) => entries.fmt(f),
+        }
     }
 }
 
@@ -32,6 +59,8 @@ impl fmt::Debug for RawAttribute {
 pub enum AttributeAnswer {
     /// Its value, in the bytes the application expects.
     Value(Vec<u8>),
+    /// It is a template: its attributes.
+    Template(Vec<(CK_ATTRIBUTE_TYPE, AttributeAnswer)>),
     /// It exists and is not shown: `CKR_ATTRIBUTE_SENSITIVE`.
     Sensitive,
     /// This object has no such attribute: `CKR_ATTRIBUTE_TYPE_INVALID`.
@@ -41,14 +70,14 @@ pub enum AttributeAnswer {
 /// A template for something new, or for a change, as values. (A search has its own:
 /// [`Search`](super::search::Search).)
 ///
-/// The same attribute twice with the same value counts as once.
+/// The same attribute twice with the same value counts as once. All this holds for the templates
+/// inside it too.
 ///
 /// Errors: `CKR_ATTRIBUTE_TYPE_INVALID` for an attribute that this module does not know;
-/// `CKR_ATTRIBUTE_VALUE_INVALID` for bytes that are no value of its data type;
-/// `CKR_TEMPLATE_INCONSISTENT` for two values of one attribute, and for a template within a
-/// template.
+/// `CKR_ATTRIBUTE_VALUE_INVALID` for a value that is none of its data type;
+/// `CKR_TEMPLATE_INCONSISTENT` for two values of one attribute.
 ///
-/// PKCS#11 v3.1, "Creating objects".
+/// PKCS#11 v3.1, "Creating objects"; v3.2, "Template attributes".
 pub fn template(raw: &[RawAttribute]) -> Result<AttributeSet> {
     let mut set = AttributeSet::new();
     for entry in raw {
@@ -56,11 +85,12 @@ pub fn template(raw: &[RawAttribute]) -> Result<AttributeSet> {
             let why = format!("attribute 0x{:x} is not known", entry.kind);
             Error::new(CKR_ATTRIBUTE_TYPE_INVALID, why)
         })?;
-        if kind == Kind::Template {
-            let why = format!("{} is not offered", attribute::name(entry.kind));
-            return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
-        }
-        let value = value(kind, &entry.value).ok_or_else(|| {
+        let value = match (kind, &entry.value) {
+            (Kind::Template, RawValue::Template(inner)) => Some(Value::Template(template(inner)?)),
+            (_, RawValue::Template(_)) => None,
+            (_, RawValue::Bytes(bytes)) => value(kind, bytes),
+        };
+        let value = value.ok_or_else(|| {
             let why = format!("{} has a malformed value", attribute::name(entry.kind));
             Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why)
         })?;
@@ -87,7 +117,6 @@ fn value(kind: Kind, bytes: &[u8]) -> Option<Value> {
         Kind::Mechanisms => Value::Mechanisms(
             bytes.chunks(size_of::<CK_ULONG>()).map(ulong_from).collect::<Option<_>>()?,
         ),
-        // Its bytes hold pointers into the application, which must not outlive the call.
         Kind::Template => return None,
     })
 }
@@ -114,7 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(kind: CK_ATTRIBUTE_TYPE, value: impl Into<Vec<u8>>) -> RawAttribute {
-        RawAttribute { kind, value: value.into() }
+        RawAttribute::bytes(kind, value)
     }
 
     fn refusal(raw: &[RawAttribute]) -> CK_RV {
@@ -162,11 +191,46 @@ mod tests {
         assert_eq!(set, AttributeSet::new().with(CKA_LABEL, Value::bytes(*b"a")));
     }
 
+    fn nest(kind: CK_ATTRIBUTE_TYPE, inner: Vec<RawAttribute>) -> RawAttribute {
+        RawAttribute { kind, value: RawValue::Template(inner) }
+    }
+
     #[test]
-    fn c106_a_template_within_a_template_is_refused_and_its_pointers_are_not_kept() {
-        for kind in [CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE] {
-            assert_eq!(refusal(&[entry(kind, [0; 24])]), CKR_TEMPLATE_INCONSISTENT);
+    fn c106_a_template_within_a_template_is_read_into_values_as_deep_as_it_goes() {
+        let inner = vec![entry(CKA_ENCRYPT, [1]), entry(CKA_ENCRYPT, [1])];
+        let middle = vec![nest(CKA_WRAP_TEMPLATE, inner), entry(CKA_LABEL, *b"l")];
+        let set = template(&[nest(CKA_UNWRAP_TEMPLATE, middle)]).unwrap();
+        let inner = AttributeSet::new().with(CKA_ENCRYPT, Value::Bool(true));
+        let middle = AttributeSet::new()
+            .with(CKA_WRAP_TEMPLATE, Value::Template(inner))
+            .with(CKA_LABEL, Value::bytes(*b"l"));
+        let outer = AttributeSet::new().with(CKA_UNWRAP_TEMPLATE, Value::Template(middle));
+        assert_eq!(set, outer);
+        assert!(AttributeSet::from_bytes(&set.to_bytes()).unwrap() == set);
+    }
+
+    #[test]
+    fn c106_a_template_within_a_template_is_held_to_the_same_rules() {
+        for (inner, told) in [
+            (vec![entry(0xD5A0_DB00, [])], CKR_ATTRIBUTE_TYPE_INVALID),
+            (vec![entry(CKA_ENCRYPT, [2])], CKR_ATTRIBUTE_VALUE_INVALID),
+            (vec![entry(CKA_ENCRYPT, [0]), entry(CKA_ENCRYPT, [1])], CKR_TEMPLATE_INCONSISTENT),
+            (vec![nest(CKA_LABEL, vec![])], CKR_ATTRIBUTE_VALUE_INVALID),
+        ] {
+            assert_eq!(refusal(&[nest(CKA_DERIVE_TEMPLATE, inner.clone())]), told, "{inner:?}");
+            let deeper = nest(CKA_UNWRAP_TEMPLATE, vec![nest(CKA_DERIVE_TEMPLATE, inner)]);
+            assert_eq!(refusal(&[deeper]), told);
         }
+        for kind in [CKA_WRAP_TEMPLATE, CKA_UNWRAP_TEMPLATE, CKA_DERIVE_TEMPLATE] {
+            assert_eq!(refusal(&[entry(kind, [0; 24])]), CKR_ATTRIBUTE_VALUE_INVALID);
+            assert!(template(&[nest(kind, vec![])]).is_ok());
+        }
+        let twice = |other| {
+            let one = nest(CKA_WRAP_TEMPLATE, vec![entry(CKA_SIGN, [1])]);
+            template(&[one, nest(CKA_WRAP_TEMPLATE, vec![entry(CKA_SIGN, [other])])])
+        };
+        assert!(twice(1).is_ok());
+        assert_eq!(twice(0).unwrap_err().ck_rv(), CKR_TEMPLATE_INCONSISTENT);
     }
 
     #[test]
@@ -180,6 +244,8 @@ mod tests {
     #[test]
     fn debug_output_of_a_template_hides_values() {
         assert_eq!(format!("{:?}", entry(CKA_VALUE, *b"key")), "0x11: 3 bytes");
+        let nested = nest(CKA_UNWRAP_TEMPLATE, vec![entry(CKA_VALUE, *b"key")]);
+        assert_eq!(format!("{nested:?}"), "0x40000212: [0x11: 3 bytes]");
     }
 
     proptest! {

@@ -10,6 +10,8 @@ use cryptoki_sys::{
 };
 use zeroize::Zeroizing;
 
+use super::template::RawValue;
+
 /// The value of one attribute.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
@@ -47,12 +49,20 @@ impl Value {
         Some(Zeroizing::new(bytes))
     }
 
-    /// Whether this value would be given to the application as exactly `bytes`.
-    pub fn is_given_as(&self, bytes: &[u8]) -> bool {
-        match self {
+    /// Whether this value is what the application gave as `raw`: the same bytes or, of a template,
+    /// the same attributes with the same values.
+    pub fn is_given_as(&self, raw: &RawValue) -> bool {
+        match (self, raw) {
+            (Self::Template(set), RawValue::Template(entries)) => {
+                set.iter().all(|(kind, _)| entries.iter().any(|entry| entry.kind == kind))
+                    && entries.iter().all(|entry| {
+                        set.get(entry.kind).is_some_and(|value| value.is_given_as(&entry.value))
+                    })
+            }
+            (_, RawValue::Template(_)) => false,
             // The most compared, and the longest: without a copy.
-            Self::Bytes(own) => own.as_slice() == bytes,
-            _ => self.to_application().is_some_and(|own| own.as_slice() == bytes),
+            (Self::Bytes(own), RawValue::Bytes(bytes)) => own == bytes,
+            (_, RawValue::Bytes(bytes)) => self.to_application().is_some_and(|own| own == *bytes),
         }
     }
 }
@@ -90,8 +100,8 @@ pub struct AttributeSet(BTreeMap<CK_ATTRIBUTE_TYPE, Value>);
 
 impl AttributeSet {
     /// Without attributes.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
     }
 
     /// The value of `kind`, if there is one.
