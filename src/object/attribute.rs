@@ -204,6 +204,8 @@ pub enum Later {
     ToTrue,
     /// The same, from CK_TRUE to CK_FALSE only.
     ToFalse,
+    /// The same, from a value to none only.
+    ToNone,
 }
 
 /// One row of the table: an attribute of one or more kinds of objects.

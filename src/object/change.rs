@@ -83,7 +83,11 @@ fn change(
             check_trust(object, row, actor)?;
             check_value(object, holder, row, value)?;
         }
-        changed.insert(cka, value.clone());
+        if row.later == Later::ToNone && !same {
+            changed.remove(cka);
+        } else {
+            changed.insert(cka, value.clone());
+        }
     }
     check_together(&changed)?;
     restore_public_key_info(object, &mut changed);
@@ -96,6 +100,7 @@ fn check_row(row: &Attribute, value: &Value, same: bool, copying: bool) -> Resul
         Later::Free => true,
         Later::ToTrue => same || *value == Value::Bool(true),
         Later::ToFalse => same || *value == Value::Bool(false),
+        Later::ToNone => same || *value == Value::bytes([]),
         Later::OnCopy => copying,
         // In a copy, what the copy has anyway may be said.
         Later::Fixed => copying && same && row.cka != CKA_UNIQUE_ID,
@@ -263,6 +268,28 @@ mod tests {
         assert_eq!(told(set(&profile, &label, USER)), Err(CKR_ACTION_PROHIBITED));
         assert_eq!(told(copy(&profile, &label, USER)), Err(CKR_ACTION_PROHIBITED));
         assert_eq!(told(may_destroy(&profile, USER)), Err(CKR_ACTION_PROHIBITED));
+    }
+
+    #[test]
+    fn c109_a_check_value_of_a_secret_key_is_taken_away_and_not_changed() {
+        let key = one(CKA_CLASS, ulong(CKO_SECRET_KEY))
+            .with(CKA_KEY_TYPE, ulong(CKK_AES))
+            .with(CKA_MODIFIABLE, TRUE)
+            .with(CKA_COPYABLE, TRUE)
+            .with(CKA_CHECK_VALUE, Value::bytes([1, 2, 3]));
+        for result in changed(&key, CKA_CHECK_VALUE, Value::bytes([])) {
+            assert!(!result.unwrap().has(CKA_CHECK_VALUE));
+        }
+        for result in changed(&key, CKA_CHECK_VALUE, Value::bytes([1, 2, 3])) {
+            assert_eq!(result, Ok(key.clone()));
+        }
+        for result in changed(&key, CKA_CHECK_VALUE, Value::bytes([1, 2, 4])) {
+            assert_eq!(result, Err(CKR_ATTRIBUTE_READ_ONLY));
+        }
+        let certificate = create(&certificate(), USER).unwrap();
+        for result in changed(&certificate, CKA_CHECK_VALUE, Value::bytes([])) {
+            assert_eq!(result, Err(CKR_ATTRIBUTE_READ_ONLY));
+        }
     }
 
     #[test]

@@ -112,6 +112,7 @@ fn later(later: Later) -> &'static str {
         Later::Free => "yes",
         Later::ToTrue => "to CK_TRUE",
         Later::ToFalse => "to CK_FALSE",
+        Later::ToNone => "to none",
     }
 }
 

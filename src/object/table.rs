@@ -6,7 +6,7 @@
 
 use cryptoki_sys::*;
 
-use super::attribute::Later::{Free, OnCopy, ToFalse, ToTrue};
+use super::attribute::Later::{Free, OnCopy, ToFalse, ToNone, ToTrue};
 use super::attribute::Preset::{Empty, Ulong, Usage};
 use super::attribute::{Attribute, Holders, Kind, Preset};
 
@@ -127,7 +127,7 @@ pub static ATTRIBUTES: &[Attribute] = &[
     // Secret keys
     row!(CKA_VALUE, Bytes, SECRET).notes(&[1, 4, 6, 7]),
     row!(CKA_VALUE_LEN, Ulong, SECRET).notes(&[2, 3]),
-    row!(CKA_CHECK_VALUE, Bytes, SECRET),
+    row!(CKA_CHECK_VALUE, Bytes, SECRET).changes(ToNone),
     // Profile objects
     row!(CKA_PROFILE_ID, Ulong, Holders::PROFILE).notes(&[2]),
 ];
