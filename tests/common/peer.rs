@@ -93,6 +93,7 @@ fn run(p: &P11, words: &[&str]) -> Rv<Vec<CK_ULONG>> {
         }
         "data" => p.create(n(1), &data(b(2), yes(3), yes(4))).map(|object| vec![object]),
         "rename" => p.set(n(1), n(2), &[bytes(CKA_LABEL, b(3))]).map(none),
+        "mark" => p.set(n(1), n(2), &[bytes(CKA_LABEL, b(3)), bytes(CKA_ID, b(3))]).map(none),
         "destroy" => p.destroy(n(1), n(2)).map(none),
         "find" => {
             let template: Vec<Attr> =

@@ -1,0 +1,744 @@
+//! Attributes to the letter: conformance statements 89 to 117 where one object and one template are
+//! not enough, and what clients insist on (K).
+
+// Every unsafe block calls the C ABI with pointers to values that outlive the call.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+mod common;
+
+use std::ptr;
+
+use common::fixture::*;
+use common::p11::*;
+use common::peer::{self, Peer};
+use cryptoki_sys::*;
+
+const NONE: CK_ULONG = CK_UNAVAILABLE_INFORMATION;
+
+fn entry(type_: CK_ATTRIBUTE_TYPE, value: &mut [u8]) -> CK_ATTRIBUTE {
+    let (pointer, len) = (value.as_mut_ptr().cast(), value.len() as CK_ULONG);
+    CK_ATTRIBUTE { type_, pValue: pointer, ulValueLen: len }
+}
+
+fn length_of(type_: CK_ATTRIBUTE_TYPE) -> CK_ATTRIBUTE {
+    CK_ATTRIBUTE { type_, pValue: ptr::null_mut(), ulValueLen: 99 }
+}
+
+fn ask(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    entries: &mut [CK_ATTRIBUTE],
+) -> CK_RV {
+    let call = p.list.C_GetAttributeValue.unwrap();
+    unsafe { call(session, object, entries.as_mut_ptr(), entries.len() as CK_ULONG) }
+}
+
+/// A template for another object that is the same public key.
+fn public_template(p: &P11, session: CK_SESSION_HANDLE, key: CK_OBJECT_HANDLE) -> Vec<Attr> {
+    let given = [CKA_CLASS, CKA_KEY_TYPE, CKA_EC_PARAMS, CKA_EC_POINT];
+    given.iter().map(|kind| bytes(*kind, &p.get(session, key, *kind).unwrap())).collect()
+}
+
+/// A P-256 pair of the session, with `private` in its private template.
+fn pair_with(t: &Token, session: CK_SESSION_HANDLE, private: &[Attr]) -> Rv<(CK_ULONG, CK_ULONG)> {
+    t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &[bytes(CKA_EC_PARAMS, P256)], private)
+}
+
+fn signs(t: &Token, session: CK_SESSION_HANDLE, public: CK_ULONG, private: CK_ULONG) {
+    let signature = t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[7; 32]).unwrap();
+    t.p.verify(session, Mech::plain(CKM_ECDSA), public, &[7; 32], &signature).unwrap();
+}
+
+#[test]
+fn c089_a_read_only_session_makes_and_changes_keys_of_its_own_only() {
+    let t = Token::new();
+    let (rw, ro) = (t.user(), t.p.ro(t.slot));
+    let (public, private) = ec_pair(&t.p, rw, b"1", true);
+    for key in [public, private] {
+        assert_eq!(t.p.set(ro, key, &[bytes(CKA_ID, b"2")]), Err(CKR_SESSION_READ_ONLY));
+        assert_eq!(t.p.destroy(ro, key), Err(CKR_SESSION_READ_ONLY));
+        assert_eq!(t.p.copy(ro, key, &[flag(CKA_TOKEN, true)]), Err(CKR_SESSION_READ_ONLY));
+    }
+    let generate = |session, on_token: [bool; 2]| {
+        let [public, private] = on_token.map(|token| flag(CKA_TOKEN, token));
+        let public = [public, bytes(CKA_EC_PARAMS, P256)];
+        t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[private])
+    };
+    for on_token in [[true, true], [true, false], [false, true]] {
+        assert_eq!(generate(ro, on_token), Err(CKR_SESSION_READ_ONLY));
+    }
+    assert_eq!(t.p.find(ro, &[]).len(), 2, "nothing half made");
+    let (public, private) = generate(ro, [false, false]).unwrap();
+    t.p.set(ro, private, &[bytes(CKA_ID, b"2")]).unwrap();
+    signs(&t, ro, public, private);
+    t.p.destroy(ro, private).unwrap();
+    t.p.destroy(ro, public).unwrap();
+}
+
+#[test]
+fn c090_neither_nobody_nor_the_officer_has_private_objects() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", true);
+    for officer in [false, true] {
+        t.p.logout(session).unwrap();
+        if officer {
+            t.p.login(session, CKU_SO, SO_PIN).unwrap();
+        }
+        let set = t.p.set(session, private, &[bytes(CKA_LABEL, b"x")]);
+        assert_eq!(set, Err(CKR_OBJECT_HANDLE_INVALID));
+        assert_eq!(t.p.get(session, private, CKA_CLASS), Err(CKR_OBJECT_HANDLE_INVALID));
+        assert_eq!(t.p.find(session, &[flag(CKA_PRIVATE, true)]), []);
+        assert_eq!(t.p.find(session, &[ulong(CKA_CLASS, CKO_PRIVATE_KEY)]), []);
+        for token in [false, true] {
+            let rv = t.p.create(session, &data(b"x", token, true));
+            assert_eq!(rv, Err(CKR_USER_NOT_LOGGED_IN));
+        }
+        assert_eq!(pair_with(&t, session, &[]), Err(CKR_USER_NOT_LOGGED_IN), "private by default");
+        assert_eq!(t.p.find(session, &[]).len(), 1, "the public key, and nothing half made");
+        let open = t.p.create(session, &data(b"x", false, false)).unwrap();
+        let rv = t.p.copy(session, open, &[flag(CKA_PRIVATE, true)]);
+        assert_eq!(rv, Err(CKR_USER_NOT_LOGGED_IN));
+        t.p.destroy(session, open).unwrap();
+        if !officer {
+            t.p.login(session, CKU_USER, PIN).unwrap();
+        }
+    }
+}
+
+#[test]
+fn c091_session_objects_are_one_applications_and_their_handles_end_with_them() {
+    if peer::served() {
+        return;
+    }
+    let t = Token::new();
+    let (first, second) = (t.user(), t.p.rw(t.slot));
+    let object = t.p.create(first, &data(b"mine", false, false)).unwrap();
+    let (public, private) = ec_pair(&t.p, first, b"1", false);
+    let mut other =
+        Peer::start("c091_session_objects_are_one_applications_and_their_handles_end_with_them");
+    other.run("init").unwrap();
+    let theirs = other.one("rw 0");
+    other.run(&format!("login {theirs} user-1234")).unwrap();
+    assert_eq!(other.run(&format!("find {theirs}")), Ok(vec![]));
+    other.run(&format!("data {theirs} theirs no no")).unwrap();
+    assert_eq!(t.p.find(second, &[ulong(CKA_CLASS, CKO_DATA)]), [object]);
+    other.end();
+
+    signs(&t, second, public, private);
+    t.p.close(first).unwrap();
+    for object in [object, public, private] {
+        let rv = t.p.get(second, object, CKA_CLASS);
+        assert_eq!(rv, Err(CKR_OBJECT_HANDLE_INVALID));
+    }
+    let rv = t.p.sign(second, Mech::plain(CKM_ECDSA), private, &[7; 32]);
+    assert_eq!(rv, Err(CKR_KEY_HANDLE_INVALID));
+}
+
+#[test]
+fn c092_a_template_that_is_none_is_refused_by_every_function() {
+    let t = Token::new();
+    let session = t.user();
+    let object = t.p.create(session, &data(b"x", false, false)).unwrap();
+    let list = t.p.list;
+    let mut made = 0;
+    let mut label = length_of(CKA_LABEL);
+    let places: [(CK_ATTRIBUTE_PTR, CK_ULONG); 4] = [
+        (ptr::null_mut(), 1),
+        (ptr::null_mut(), CK_ULONG::MAX),
+        (&mut label, CK_ULONG::MAX),
+        (&mut label, CK_ULONG::MAX / size_of::<CK_ATTRIBUTE>() as CK_ULONG + 2),
+    ];
+    for (at, count) in places {
+        let mut mechanism = Mech::plain(CKM_EC_KEY_PAIR_GEN);
+        let told = unsafe {
+            [
+                list.C_CreateObject.unwrap()(session, at, count, &mut made),
+                list.C_CopyObject.unwrap()(session, object, at, count, &mut made),
+                list.C_GetAttributeValue.unwrap()(session, object, at, count),
+                list.C_SetAttributeValue.unwrap()(session, object, at, count),
+                list.C_FindObjectsInit.unwrap()(session, at, count),
+                list.C_GenerateKeyPair.unwrap()(
+                    session,
+                    &mut mechanism.raw(),
+                    at,
+                    count,
+                    ptr::null_mut(),
+                    0,
+                    &mut made,
+                    &mut made,
+                ),
+            ]
+        };
+        assert_eq!(told, [CKR_ARGUMENTS_BAD; 6], "{count:#x}");
+    }
+    assert_eq!(label.ulValueLen, 99);
+    // No entries need no array.
+    unsafe {
+        assert_eq!(list.C_GetAttributeValue.unwrap()(session, object, ptr::null_mut(), 0), CKR_OK);
+        assert_eq!(list.C_SetAttributeValue.unwrap()(session, object, ptr::null_mut(), 0), CKR_OK);
+        let copy = list.C_CopyObject.unwrap();
+        assert_eq!(copy(session, object, ptr::null_mut(), 0, &mut made), CKR_OK);
+    }
+    t.p.destroy(session, made).unwrap();
+    // Without a place for the handle nothing is made.
+    let mut template = [entry(CKA_CLASS, &mut CKO_DATA.to_ne_bytes())];
+    unsafe {
+        let create = list.C_CreateObject.unwrap();
+        let rv = create(session, template.as_mut_ptr(), 1, ptr::null_mut());
+        assert_eq!(rv, CKR_ARGUMENTS_BAD);
+        let rv = list.C_CopyObject.unwrap()(session, object, ptr::null_mut(), 0, ptr::null_mut());
+        assert_eq!(rv, CKR_ARGUMENTS_BAD);
+        let rv = list.C_GetObjectSize.unwrap()(session, object, ptr::null_mut());
+        assert_eq!(rv, CKR_ARGUMENTS_BAD);
+    }
+    assert_eq!(t.p.find(session, &[]), [object]);
+}
+
+#[test]
+fn c092_a_bad_value_is_told_by_create_set_copy_and_generate() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", false);
+    let template = public_template(&t.p, session, public);
+    let before = t.p.find(session, &[]).len();
+    for (attribute, rv) in [
+        (bytes(CKA_START_DATE, b"20260230x"), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_START_DATE, b"2026013"), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_START_DATE, b"2026O131"), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_START_DATE, &[0; 8]), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_END_DATE, b"20261301"), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_END_DATE, b"20260132"), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_DERIVE, b""), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_DERIVE, &[0, 0]), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_DERIVE, &[2]), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_CLASS, b""), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_KEY_TYPE, &[3]), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_ALLOWED_MECHANISMS, &[0; 9]), CKR_ATTRIBUTE_VALUE_INVALID),
+        (bytes(CKA_VENDOR_DEFINED, b"x"), CKR_ATTRIBUTE_TYPE_INVALID),
+        (bytes(CKA_APPLICATION, b"of data"), CKR_TEMPLATE_INCONSISTENT),
+        (ulong(CKA_CERTIFICATE_TYPE, CKC_X_509), CKR_TEMPLATE_INCONSISTENT),
+        (bytes(CKA_MODULUS, &[1; 256]), CKR_TEMPLATE_INCONSISTENT),
+        (ulong(CKA_VALUE_LEN, 32), CKR_TEMPLATE_INCONSISTENT),
+    ] {
+        let one = std::slice::from_ref(&attribute);
+        let create: Vec<_> =
+            template.iter().filter(|given| given.0 != attribute.0).chain(one).cloned().collect();
+        assert_eq!(t.p.create(session, &create), Err(rv), "{attribute:?}");
+        assert_eq!(pair_with(&t, session, one), Err(rv), "{attribute:?}");
+        for key in [public, private] {
+            assert_eq!(t.p.set(session, key, one), Err(rv), "{attribute:?}");
+            assert_eq!(t.p.copy(session, key, one), Err(rv), "{attribute:?}");
+        }
+    }
+    // A date is eight digits or nothing at all.
+    for date in [&b"20260131"[..], b"", b"19991231"] {
+        t.p.set(session, private, &[bytes(CKA_START_DATE, date)]).unwrap();
+        assert_eq!(t.p.get(session, private, CKA_START_DATE).unwrap(), date);
+    }
+    // A length without a value.
+    let mut null = CK_ATTRIBUTE { type_: CKA_LABEL, pValue: ptr::null_mut(), ulValueLen: 3 };
+    let rv = unsafe { t.p.list.C_SetAttributeValue.unwrap()(session, private, &mut null, 1) };
+    assert_eq!(rv, CKR_ATTRIBUTE_VALUE_INVALID);
+    assert_eq!(t.p.get(session, private, CKA_LABEL).unwrap(), b"pair");
+    assert_eq!(t.p.find(session, &[]).len(), before, "nothing half made");
+}
+
+#[test]
+fn c093_what_is_said_twice_counts_once_wherever_it_is_said() {
+    let t = Token::new();
+    let session = t.user();
+    let twice = |value: &[u8]| [bytes(CKA_LABEL, b"a"), bytes(CKA_LABEL, value)];
+    let (_, private) = pair_with(&t, session, &twice(b"a")).unwrap();
+    assert_eq!(pair_with(&t, session, &twice(b"b")), Err(CKR_TEMPLATE_INCONSISTENT));
+    assert_eq!(t.p.set(session, private, &twice(b"b")), Err(CKR_TEMPLATE_INCONSISTENT));
+    assert_eq!(t.p.copy(session, private, &twice(b"b")), Err(CKR_TEMPLATE_INCONSISTENT));
+    t.p.set(session, private, &twice(b"a")).unwrap();
+    assert!(t.p.copy(session, private, &twice(b"a")).is_ok());
+    // What the mechanism says anyway may be said.
+    let same = [ulong(CKA_CLASS, CKO_PRIVATE_KEY), ulong(CKA_KEY_TYPE, CKK_EC)];
+    assert!(pair_with(&t, session, &same).is_ok());
+    assert_eq!(
+        pair_with(&t, session, &[ulong(CKA_KEY_TYPE, CKK_RSA)]),
+        Err(CKR_TEMPLATE_INCONSISTENT)
+    );
+}
+
+#[test]
+fn c096_what_the_token_alone_says_is_read_only_in_every_template() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", false);
+    let template = public_template(&t.p, session, public);
+    for attribute in [
+        flag(CKA_LOCAL, true),
+        flag(CKA_LOCAL, false),
+        ulong(CKA_KEY_GEN_MECHANISM, CKM_EC_KEY_PAIR_GEN),
+        flag(CKA_ALWAYS_SENSITIVE, true),
+        flag(CKA_NEVER_EXTRACTABLE, true),
+        bytes(CKA_UNIQUE_ID, b"x"),
+    ] {
+        let one = std::slice::from_ref(&attribute);
+        let told = Err(CKR_ATTRIBUTE_READ_ONLY);
+        assert_eq!(pair_with(&t, session, one), told, "{attribute:?}");
+        assert_eq!(t.p.set(session, private, one).map(|()| (0, 0)), told, "{attribute:?}");
+        if !matches!(attribute.0, CKA_ALWAYS_SENSITIVE | CKA_NEVER_EXTRACTABLE) {
+            let created = t.p.create(session, &[&template[..], one].concat());
+            assert_eq!(created.map(|_| (0, 0)), told, "{attribute:?}");
+        }
+    }
+    let copy = t.p.copy(session, private, &[]).unwrap();
+    for kind in [CKA_LOCAL, CKA_ALWAYS_SENSITIVE, CKA_NEVER_EXTRACTABLE] {
+        assert_eq!(t.p.get_bool(session, copy, kind), Ok(true), "{kind:#x}");
+    }
+    assert_eq!(t.p.get_ulong(session, copy, CKA_KEY_GEN_MECHANISM), Ok(CKM_EC_KEY_PAIR_GEN));
+    let (_, open) = pair_with(&t, session, &[flag(CKA_SENSITIVE, false)]).unwrap();
+    t.p.set(session, open, &[flag(CKA_SENSITIVE, true)]).unwrap();
+    assert_eq!(t.p.get_bool(session, open, CKA_ALWAYS_SENSITIVE), Ok(false), "it was not always");
+}
+
+#[test]
+fn c097_one_way_attributes_go_one_way_by_set_and_by_copy() {
+    let t = Token::new();
+    let session = t.user();
+    for (kind, to) in [
+        (CKA_SENSITIVE, true),
+        (CKA_WRAP_WITH_TRUSTED, true),
+        (CKA_SIGN, false),
+        (CKA_DERIVE, false),
+    ] {
+        for token in [false, true] {
+            let (from, to) = ([flag(kind, !to)], [flag(kind, to)]);
+            let usage = matches!(kind, CKA_SIGN | CKA_DERIVE);
+            let other = if kind == CKA_SIGN { CKA_DERIVE } else { CKA_SIGN };
+            let mut template = vec![flag(CKA_TOKEN, token), from[0].clone()];
+            if usage {
+                template.push(flag(other, true));
+            }
+            let (_, key) = pair_with(&t, session, &template).unwrap();
+            t.p.set(session, key, &from).unwrap();
+            let copy = t.p.copy(session, key, &to).unwrap();
+            assert_eq!(t.p.get(session, copy, kind), Ok(to[0].1.clone()), "{kind:#x}");
+            assert_eq!(t.p.get(session, key, kind), Ok(from[0].1.clone()), "{kind:#x}");
+            t.p.set(session, key, &to).unwrap();
+            for key in [key, copy] {
+                t.p.set(session, key, &to).unwrap();
+                assert_eq!(t.p.set(session, key, &from), Err(CKR_ATTRIBUTE_READ_ONLY), "{kind:#x}");
+                let rv = t.p.copy(session, key, &from);
+                assert_eq!(rv, Err(CKR_ATTRIBUTE_READ_ONLY), "{kind:#x}");
+            }
+        }
+    }
+    let (_, key) = pair_with(&t, session, &[]).unwrap();
+    let out = [flag(CKA_EXTRACTABLE, true)];
+    assert_eq!(t.p.set(session, key, &out), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.copy(session, key, &out), Err(CKR_ATTRIBUTE_READ_ONLY));
+}
+
+#[test]
+fn c098_a_user_neither_gives_trust_nor_takes_it() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", true);
+    let trust = |yes| [flag(CKA_TRUSTED, yes)];
+    let template = [public_template(&t.p, session, public), trust(true).to_vec()].concat();
+    assert_eq!(t.p.create(session, &template), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.set(session, public, &trust(true)), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.copy(session, public, &trust(true)), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.set(session, private, &trust(true)), Err(CKR_TEMPLATE_INCONSISTENT));
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_SO, SO_PIN).unwrap();
+    t.p.set(session, public, &trust(true)).unwrap();
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    assert_eq!(t.p.get_bool(session, public, CKA_TRUSTED), Ok(true));
+    assert_eq!(t.p.set(session, public, &trust(false)), Err(CKR_ATTRIBUTE_READ_ONLY));
+}
+
+#[test]
+fn c100_what_an_object_may_not_is_kept_by_its_copies() {
+    let t = Token::new();
+    let session = t.user();
+    for token in [false, true] {
+        let fixed = [flag(CKA_TOKEN, token), flag(CKA_MODIFIABLE, false)];
+        let (_, key) = pair_with(&t, session, &fixed).unwrap();
+        let label = [bytes(CKA_LABEL, b"x")];
+        assert_eq!(t.p.set(session, key, &label), Err(CKR_ACTION_PROHIBITED));
+        assert_eq!(t.p.set(session, key, &[]), Err(CKR_ACTION_PROHIBITED));
+        let copy = t.p.copy(session, key, &label).unwrap();
+        assert_eq!(t.p.set(session, copy, &label), Err(CKR_ACTION_PROHIBITED));
+        let copy = t.p.copy(session, key, &[flag(CKA_MODIFIABLE, true)]).unwrap();
+        t.p.set(session, copy, &label).unwrap();
+
+        let (_, key) = pair_with(&t, session, &[flag(CKA_TOKEN, token)]).unwrap();
+        let lasting = t.p.copy(session, key, &[flag(CKA_DESTROYABLE, false)]).unwrap();
+        assert_eq!(t.p.destroy(session, lasting), Err(CKR_ACTION_PROHIBITED));
+        assert_eq!(t.p.get_bool(session, lasting, CKA_DESTROYABLE), Ok(false), "it still works");
+        t.p.set(session, key, &[flag(CKA_COPYABLE, false)]).unwrap();
+        assert_eq!(t.p.copy(session, key, &[]), Err(CKR_ACTION_PROHIBITED));
+        let rv = t.p.set(session, key, &[flag(CKA_COPYABLE, true)]);
+        assert_eq!(rv, Err(CKR_ATTRIBUTE_READ_ONLY));
+        t.p.destroy(session, key).unwrap();
+    }
+}
+
+#[test]
+fn c101_what_two_processes_set_is_there_whole_and_none_of_it_is_lost() {
+    if peer::served() {
+        return;
+    }
+    let t = Token::new();
+    let session = t.user();
+    let (public, _) = ec_pair(&t.p, session, b"shared", true);
+    let name = "c101_what_two_processes_set_is_there_whole_and_none_of_it_is_lost";
+    let mut other = Peer::start(name);
+    other.run("init").unwrap();
+    let theirs = other.one("rw 0");
+    let their_key = other.one(&format!("find {theirs} pair"));
+    const ROUNDS: usize = 40;
+    std::thread::scope(|scope| {
+        let peer = scope.spawn(|| {
+            for round in 0..ROUNDS {
+                other.run(&format!("mark {theirs} {their_key} mark-{round}")).unwrap();
+            }
+        });
+        for round in 0..ROUNDS {
+            let subject = format!("subject-{round}");
+            t.p.set(session, public, &[bytes(CKA_SUBJECT, subject.as_bytes())]).unwrap();
+            let half = [bytes(CKA_SUBJECT, b"half"), flag(CKA_LOCAL, false)];
+            assert_eq!(t.p.set(session, public, &half), Err(CKR_ATTRIBUTE_READ_ONLY));
+            let (mut id, mut label) = ([0; 32], [0; 32]);
+            let mut both = [entry(CKA_ID, &mut id), entry(CKA_LABEL, &mut label)];
+            assert_eq!(ask(&t.p, session, public, &mut both), CKR_OK);
+            if &id[..6] != b"shared" {
+                assert_eq!(id, label, "both are set by one call");
+            }
+            assert_eq!(t.p.get(session, public, CKA_SUBJECT).unwrap(), subject.as_bytes());
+        }
+        peer.join().unwrap();
+    });
+    let last = format!("mark-{}", ROUNDS - 1);
+    assert_eq!(t.p.get(session, public, CKA_LABEL).unwrap(), last.as_bytes());
+    assert_eq!(t.p.get(session, public, CKA_ID).unwrap(), last.as_bytes());
+    other.end();
+}
+
+#[test]
+fn c102_keys_are_copied_between_token_and_session_and_each_copy_lives_for_itself() {
+    let t = Token::new();
+    let session = t.user();
+    for token in [false, true] {
+        let (public, private) = ec_pair(&t.p, session, b"1", token);
+        let moved = [flag(CKA_TOKEN, !token), bytes(CKA_LABEL, b"copy")];
+        let copies = [public, private].map(|key| t.p.copy(session, key, &moved).unwrap());
+        for (key, copy) in [public, private].into_iter().zip(copies) {
+            assert_ne!(key, copy);
+            let (same, own): (Vec<_>, Vec<_>) = (0..0x200)
+                .map(|kind| (kind, t.p.get(session, key, kind), t.p.get(session, copy, kind)))
+                .partition(|(_, key, copy)| key == copy);
+            assert!(same.len() > 20);
+            let own: Vec<_> = own.iter().map(|(kind, ..)| *kind).collect();
+            assert_eq!(own, [CKA_TOKEN, CKA_LABEL, CKA_UNIQUE_ID]);
+        }
+        signs(&t, session, public, copies[1]);
+        t.p.destroy(session, private).unwrap();
+        t.p.destroy(session, public).unwrap();
+        signs(&t, session, copies[0], copies[1]);
+        let again = t.p.copy(session, copies[1], &[flag(CKA_TOKEN, token)]).unwrap();
+        t.p.destroy(session, copies[1]).unwrap();
+        signs(&t, session, copies[0], again);
+        t.p.destroy(session, again).unwrap();
+        t.p.destroy(session, copies[0]).unwrap();
+    }
+    // A copy on the token is there after the session that made it.
+    let (public, private) = rsa_pair(&t.p, session, b"2", false);
+    let kept = [public, private].map(|key| t.p.copy(session, key, &[flag(CKA_TOKEN, true)]));
+    let id = t.p.get(session, kept[1].unwrap(), CKA_UNIQUE_ID).unwrap();
+    t.p.finalize().unwrap();
+    t.p.initialize().unwrap();
+    let session = t.user();
+    assert_eq!(t.p.find(session, &[]).len(), 2);
+    let private = t.p.find(session, &[bytes(CKA_UNIQUE_ID, &id)])[0];
+    let signature = t.p.sign(session, Mech::plain(CKM_SHA256_RSA_PKCS), private, b"x").unwrap();
+    let public = t.p.find(session, &[ulong(CKA_CLASS, CKO_PUBLIC_KEY)])[0];
+    t.p.verify(session, Mech::plain(CKM_SHA256_RSA_PKCS), public, b"x", &signature).unwrap();
+}
+
+#[test]
+fn c102_a_copy_that_is_private_is_the_users_and_one_that_is_not_everybodys() {
+    let t = Token::new();
+    let session = t.user();
+    for token in [false, true] {
+        let made = t.p.create(session, &data(b"open", token, false)).unwrap();
+        let hidden = [flag(CKA_PRIVATE, true), bytes(CKA_LABEL, b"hidden")];
+        let hidden = t.p.copy(session, made, &hidden).unwrap();
+        let shown = [flag(CKA_PRIVATE, false), bytes(CKA_LABEL, b"shown")];
+        t.p.copy(session, hidden, &shown).unwrap();
+        let (_, private) = ec_pair(&t.p, session, b"1", token);
+        let key = t.p.copy(session, private, &[flag(CKA_PRIVATE, false)]).unwrap();
+        t.p.logout(session).unwrap();
+        assert_eq!(t.p.find(session, &[bytes(CKA_LABEL, b"hidden")]), []);
+        assert_eq!(t.p.find(session, &[bytes(CKA_LABEL, b"shown")]).len(), 1);
+        assert_eq!(t.p.find(session, &[ulong(CKA_CLASS, CKO_PRIVATE_KEY)]), [key]);
+        assert!(t.p.sign(session, Mech::plain(CKM_ECDSA), key, &[7; 32]).is_ok());
+        t.p.login(session, CKU_USER, PIN).unwrap();
+        for object in t.p.find(session, &[]) {
+            t.p.destroy(session, object).unwrap();
+        }
+    }
+}
+
+#[test]
+fn c103_a_unique_id_is_every_objects_own_and_never_given() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", true);
+    let id = |object| t.p.get(session, object, CKA_UNIQUE_ID).unwrap();
+    let object = t.p.create(session, &data(b"x", false, false)).unwrap();
+    let mut ids: Vec<_> = [public, private, object]
+        .into_iter()
+        .flat_map(|object| {
+            let own = id(object);
+            t.p.set(session, object, &[bytes(CKA_LABEL, b"renamed")]).unwrap();
+            assert_eq!(id(object), own, "stable");
+            for given in [&own[..], b"", b"other"] {
+                let given = [bytes(CKA_UNIQUE_ID, given)];
+                let told = Err(CKR_ATTRIBUTE_READ_ONLY);
+                assert_eq!(t.p.set(session, object, &given).map(|()| 0), told);
+                assert_eq!(t.p.copy(session, object, &given), told);
+            }
+            [own, id(t.p.copy(session, object, &[]).unwrap())]
+        })
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 6);
+}
+
+#[test]
+fn c104_every_entry_gets_its_own_answer_whatever_ails_the_others() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", false);
+    let mut room = [[0xA5u8; 8]; 6];
+    let [value, unknown, label, id, class, date] = &mut room;
+    let mut entries = [
+        entry(CKA_VALUE, value),
+        entry(0x8765_4321, unknown),
+        entry(CKA_LABEL, &mut label[..3]),
+        entry(CKA_ID, id),
+        length_of(CKA_EC_POINT),
+        entry(CKA_CLASS, class),
+        length_of(CKA_VALUE),
+        length_of(CKA_MODULUS),
+        entry(CKA_START_DATE, date),
+        entry(CKA_ID, &mut []),
+    ];
+    entries[9].pValue = ptr::null_mut();
+    assert_eq!(ask(&t.p, session, private, &mut entries), CKR_ATTRIBUTE_SENSITIVE);
+    let lens = entries.map(|entry| entry.ulValueLen);
+    assert_eq!(lens, [NONE, NONE, NONE, 1, 67, 8, NONE, NONE, 0, 1]);
+    let untouched = [0xA5; 8];
+    assert_eq!([room[0], room[1], room[2], room[5]], [untouched; 4]);
+    assert_eq!(room[3], *b"1\xA5\xA5\xA5\xA5\xA5\xA5\xA5");
+    assert_eq!(room[4], CKO_PRIVATE_KEY.to_ne_bytes());
+    let (mut small, mut same) = ([0u8; 1], [0u8; 1]);
+    for (kinds, rv) in [
+        ([CKA_LABEL, 0x8765_4321, CKA_ID], CKR_ATTRIBUTE_TYPE_INVALID),
+        ([CKA_LABEL, CKA_VALUE, CKA_ID], CKR_ATTRIBUTE_SENSITIVE),
+        ([0x8765_4321, CKA_VALUE, CKA_ID], CKR_ATTRIBUTE_SENSITIVE),
+        ([CKA_LABEL, CKA_LABEL, CKA_ID], CKR_BUFFER_TOO_SMALL),
+    ] {
+        let [first, second, third] = kinds;
+        let mut two = [entry(first, &mut small), length_of(second), entry(third, &mut same)];
+        assert_eq!(ask(&t.p, session, private, &mut two), rv, "{kinds:x?}");
+        assert_eq!((two[0].ulValueLen, two[2].ulValueLen, same), (NONE, 1, *b"1"));
+    }
+    // The same attribute more than once is answered as often.
+    let (mut one, mut two) = ([0u8; 4], [0u8; 4]);
+    let mut twice = [entry(CKA_LABEL, &mut one), entry(CKA_LABEL, &mut two)];
+    assert_eq!(ask(&t.p, session, private, &mut twice), CKR_OK);
+    assert_eq!((&one, &two), (b"pair", b"pair"));
+}
+
+#[test]
+fn c105_an_empty_value_is_given_taken_and_found() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", false);
+    let mut somewhere = 0u8;
+    for at in [ptr::null_mut(), ptr::from_mut(&mut somewhere).cast()] {
+        t.p.set(session, private, &[bytes(CKA_ID, b"1"), bytes(CKA_LABEL, b"pair")]).unwrap();
+        let empty = |type_| CK_ATTRIBUTE { type_, pValue: at, ulValueLen: 0 };
+        let mut changes = [empty(CKA_ID), empty(CKA_LABEL), empty(CKA_START_DATE)];
+        let set = t.p.list.C_SetAttributeValue.unwrap();
+        assert_eq!(unsafe { set(session, private, changes.as_mut_ptr(), 3) }, CKR_OK);
+        assert_eq!(ask(&t.p, session, private, &mut changes), CKR_OK);
+        assert_eq!(changes.map(|entry| entry.ulValueLen), [0; 3]);
+        assert_eq!(t.p.get(session, private, CKA_ID).unwrap(), b"");
+        let found = t.p.find(session, &[bytes(CKA_ID, b""), ulong(CKA_CLASS, CKO_PRIVATE_KEY)]);
+        assert_eq!(found, [private]);
+        assert_eq!(t.p.find(session, &[bytes(CKA_MODULUS, b"")]), [], "it has none");
+    }
+}
+
+#[test]
+fn c107_a_key_does_what_its_allowed_mechanisms_name_and_nothing_else() {
+    let t = Token::new();
+    let session = t.user();
+    let list = |mechanisms: &[CK_MECHANISM_TYPE]| {
+        let words: Vec<_> = mechanisms.iter().flat_map(|ckm| ckm.to_ne_bytes()).collect();
+        bytes(CKA_ALLOWED_MECHANISMS, &words)
+    };
+    let allowed = [CKM_SHA256_RSA_PKCS, CKM_RSA_PKCS_OAEP, CKM_SHA256_RSA_PKCS];
+    let public = [
+        ulong(CKA_MODULUS_BITS, 2048),
+        flag(CKA_VERIFY, true),
+        flag(CKA_ENCRYPT, true),
+        list(&allowed),
+    ];
+    let private = [flag(CKA_SIGN, true), flag(CKA_DECRYPT, true), list(&allowed)];
+    let (public, private) =
+        t.p.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).unwrap();
+    assert_eq!(t.p.get(session, public, CKA_ALLOWED_MECHANISMS).unwrap(), list(&allowed).1);
+    let oaep = || Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b"");
+    let copy = t.p.copy(session, private, &[flag(CKA_TOKEN, true)]).unwrap();
+    for private in [private, copy] {
+        let signature = t.p.sign(session, Mech::plain(CKM_SHA256_RSA_PKCS), private, b"x").unwrap();
+        t.p.verify(session, Mech::plain(CKM_SHA256_RSA_PKCS), public, b"x", &signature).unwrap();
+        let ciphertext = t.p.encrypt(session, oaep(), public, b"x").unwrap();
+        assert_eq!(t.p.decrypt(session, oaep(), private, &ciphertext).unwrap(), b"x");
+        for (op, key) in [(Op::Sign, private), (Op::Decrypt, private), (Op::Encrypt, public)] {
+            let rv = t.p.init(op, session, Mech::plain(CKM_RSA_PKCS), key);
+            assert_eq!(rv, Err(CKR_MECHANISM_INVALID), "{op:?}");
+        }
+        let rv = t.p.verify_init(session, &mut Mech::plain(CKM_SHA384_RSA_PKCS), public);
+        assert_eq!(rv, Err(CKR_MECHANISM_INVALID));
+        let more = [list(&[CKM_RSA_PKCS])];
+        assert_eq!(t.p.set(session, private, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
+        assert_eq!(t.p.copy(session, private, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
+    }
+    // None named: all are allowed.
+    let (_, key) = pair_with(&t, session, &[list(&[])]).unwrap();
+    assert!(t.p.sign(session, Mech::plain(CKM_ECDSA), key, &[7; 32]).is_ok());
+}
+
+#[test]
+fn c108_a_public_key_info_of_another_key_is_refused_by_every_function() {
+    let t = Token::new();
+    let session = t.user();
+    let pairs = [ec_pair(&t.p, session, b"1", true), rsa_pair(&t.p, session, b"2", true)];
+    let info = |key| t.p.get(session, key, CKA_PUBLIC_KEY_INFO).unwrap();
+    let infos = pairs.map(|(public, _)| info(public));
+    for ((_, private), (own, other)) in
+        pairs.iter().zip([(&infos[0], &infos[1]), (&infos[1], &infos[0])])
+    {
+        let other = [bytes(CKA_PUBLIC_KEY_INFO, other)];
+        assert_eq!(t.p.set(session, *private, &other), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        assert_eq!(t.p.copy(session, *private, &other), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        for same in [&own[..], b""] {
+            let same = [bytes(CKA_PUBLIC_KEY_INFO, same)];
+            t.p.set(session, *private, &same).unwrap();
+            let copy = t.p.copy(session, *private, &same).unwrap();
+            assert_eq!((info(*private), info(copy)), (own.clone(), own.clone()));
+        }
+    }
+    let given = [bytes(CKA_PUBLIC_KEY_INFO, &infos[0])];
+    assert_eq!(pair_with(&t, session, &given), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+}
+
+#[test]
+fn c112_a_search_tells_nothing_of_what_is_hidden() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = rsa_pair(&t.p, session, b"1", true);
+    ec_pair(&t.p, session, b"2", false);
+    let guesses = [
+        CKA_PRIVATE_EXPONENT,
+        CKA_PRIME_1,
+        CKA_PRIME_2,
+        CKA_EXPONENT_1,
+        CKA_EXPONENT_2,
+        CKA_COEFFICIENT,
+        CKA_VALUE,
+    ];
+    for kind in guesses {
+        for guess in [&b""[..], &[0; 32], &[1]] {
+            assert_eq!(t.p.find(session, &[bytes(kind, guess)]), [], "{kind:#x}");
+        }
+    }
+    let modulus = t.p.get(session, public, CKA_MODULUS).unwrap();
+    let mut found = t.p.find(session, &[bytes(CKA_MODULUS, &modulus)]);
+    found.sort_unstable();
+    assert_eq!(found, [public, private]);
+    let of = |attribute| t.p.find(session, &[bytes(CKA_MODULUS, &modulus), attribute]).len();
+    assert_eq!(of(bytes(CKA_SIGN, &[1, 0])), 0);
+    assert_eq!(of(ulong(CKA_KEY_TYPE, CKK_RSA)), 2);
+    assert_eq!(of(bytes(CKA_KEY_TYPE, &[0])), 0, "a CK_ULONG of another width");
+    assert_eq!(of(bytes(CKA_START_DATE, b"no date!")), 0);
+    assert_eq!(of(bytes(0xD5A0_DB00, b"")), 0, "another vendor's");
+}
+
+#[test]
+fn c115_the_size_grows_with_what_an_object_holds() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, private) = ec_pair(&t.p, session, b"1", true);
+    for object in [public, private] {
+        let before = t.p.size(session, object).unwrap();
+        t.p.set(session, object, &[bytes(CKA_LABEL, &[b'x'; 104])]).unwrap();
+        assert_eq!(t.p.size(session, object), Ok(before + 100));
+        let copy = t.p.copy(session, object, &[flag(CKA_TOKEN, false)]).unwrap();
+        assert_eq!(t.p.size(session, copy), Ok(before + 100));
+        t.p.destroy(session, copy).unwrap();
+        assert_eq!(t.p.size(session, copy), Err(CKR_OBJECT_HANDLE_INVALID));
+    }
+    assert_eq!(t.p.size(session, 0), Err(CKR_OBJECT_HANDLE_INVALID));
+}
+
+#[test]
+fn k_usages_are_those_that_a_template_names_and_a_key_can_serve() {
+    let t = Token::new();
+    let session = t.user();
+    let usages = [CKA_SIGN, CKA_DECRYPT, CKA_DERIVE, CKA_UNWRAP, CKA_SIGN_RECOVER];
+    let made = |generator, named: &[CK_ATTRIBUTE_TYPE]| {
+        let public = match generator {
+            CKM_EC_KEY_PAIR_GEN => bytes(CKA_EC_PARAMS, P256),
+            _ => ulong(CKA_MODULUS_BITS, 2048),
+        };
+        let private: Vec<_> = named.iter().map(|kind| flag(*kind, true)).collect();
+        t.p.generate_pair(session, generator, &[public], &private).map(|(_, key)| {
+            let has = |kind: &CK_ATTRIBUTE_TYPE| t.p.get_bool(session, key, *kind) == Ok(true);
+            usages.into_iter().filter(has).collect::<Vec<_>>()
+        })
+    };
+    let (ec, rsa) = (CKM_EC_KEY_PAIR_GEN, CKM_RSA_PKCS_KEY_PAIR_GEN);
+    assert_eq!(made(ec, &[]), Ok(vec![CKA_SIGN, CKA_DERIVE]));
+    assert_eq!(made(ec, &[CKA_SIGN]), Ok(vec![CKA_SIGN]), "no disk key");
+    assert_eq!(made(ec, &[CKA_DERIVE]), Ok(vec![CKA_DERIVE]));
+    assert_eq!(made(ec, &usages), Ok(vec![CKA_SIGN, CKA_DERIVE]));
+    assert_eq!(made(ec, &[CKA_DECRYPT]), Err(CKR_TEMPLATE_INCONSISTENT));
+    assert_eq!(made(rsa, &[]), Ok(vec![CKA_SIGN, CKA_DECRYPT]));
+    assert_eq!(made(rsa, &[CKA_SIGN]), Ok(vec![CKA_SIGN]));
+    assert_eq!(made(rsa, &usages), Ok(vec![CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP]));
+}
+
+#[test]
+fn k_private_keys_answer_what_their_public_keys_are() {
+    let t = Token::new();
+    let session = t.user();
+    let (rsa, ec) = (rsa_pair(&t.p, session, b"1", true), ec_pair(&t.p, session, b"2", true));
+    for ((public, private), kinds) in [
+        (rsa, &[CKA_MODULUS, CKA_PUBLIC_EXPONENT, CKA_PUBLIC_KEY_INFO][..]),
+        (ec, &[CKA_EC_PARAMS, CKA_EC_POINT, CKA_PUBLIC_KEY_INFO]),
+    ] {
+        for kind in kinds {
+            let value = t.p.get(session, private, *kind).unwrap();
+            assert_eq!(t.p.get(session, public, *kind).unwrap(), value);
+            let mut found = t.p.find(session, &[bytes(*kind, &value)]);
+            found.sort_unstable();
+            assert!(found.contains(&public) && found.contains(&private), "{kind:#x}");
+        }
+    }
+}
