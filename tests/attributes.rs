@@ -11,6 +11,7 @@ use std::ptr;
 use common::fixture::*;
 use common::p11::*;
 use common::peer::{self, Peer};
+use common::tpm_proxy::Action;
 use cryptoki_sys::*;
 
 const NONE: CK_ULONG = CK_UNAVAILABLE_INFORMATION;
@@ -741,4 +742,120 @@ fn k_private_keys_answer_what_their_public_keys_are() {
             assert!(found.contains(&public) && found.contains(&private), "{kind:#x}");
         }
     }
+}
+
+#[test]
+fn c094_a_copy_or_a_pair_that_fails_leaves_no_object() {
+    let (rig, proxy) = Rig::tapped();
+    rig.tpm.set_lockout(100_000, 0);
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", true);
+    let before = t.p.find(session, &[]);
+    let copy = |token| t.p.copy(session, private, &[flag(CKA_TOKEN, token)]).map(|key| vec![key]);
+    let pair = |token| {
+        let public = [flag(CKA_TOKEN, token), bytes(CKA_EC_PARAMS, P256)];
+        t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[flag(CKA_TOKEN, token)])
+            .map(|(public, private)| vec![public, private])
+    };
+    let calls: [&dyn Fn() -> Rv<Vec<CK_OBJECT_HANDLE>>; 4] =
+        [&|| copy(true), &|| copy(false), &|| pair(true), &|| pair(false)];
+    let (mut failed, mut made) = (0, 0);
+    for (index, call) in calls.iter().enumerate() {
+        // TPM_RC_FAILURE, _MEMORY, _AUTH_FAIL, _LOCKOUT, _HASH; none for a lost connection.
+        for rc in [Some(0x101u32), Some(0x904), Some(0x98e), Some(0x921), Some(0x283), None] {
+            for n in 0.. {
+                proxy.reset();
+                let answer = |rc: u32| {
+                    Action::Answer([&[0x80, 1, 0, 0, 0, 10][..], &rc.to_be_bytes()].concat())
+                };
+                proxy.fault_at(n, rc.map_or(Action::DropConnection, answer));
+                let told = call();
+                proxy.clear_hook();
+                let met = proxy.commands().len() > n;
+                match told {
+                    Ok(keys) => {
+                        made += 1;
+                        assert!(keys.iter().all(|key| t.p.get(session, *key, CKA_ID).is_ok()));
+                        keys.iter().for_each(|key| t.p.destroy(session, *key).unwrap());
+                    }
+                    Err(rv) => {
+                        failed += 1;
+                        let documented = [CKR_DEVICE_ERROR, CKR_DEVICE_MEMORY, CKR_DEVICE_REMOVED];
+                        assert!(documented.contains(&rv), "{index} {rc:x?} at {n}: {rv:#x}");
+                    }
+                }
+                assert_eq!(t.p.find(session, &[]), before, "{index} {rc:x?} at {n}");
+                if !met {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(failed > 10 && made > 20, "{failed} failed, {made} made");
+    assert!(t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[7; 32]).is_ok());
+}
+
+#[test]
+fn c095_the_halves_of_a_pair_may_live_in_different_places() {
+    let t = Token::new();
+    let session = t.user();
+    for (index, (public, private)) in [(true, false), (false, true)].into_iter().enumerate() {
+        let id = [index as u8];
+        let half = |token| vec![flag(CKA_TOKEN, token), bytes(CKA_ID, &id)];
+        let public = [half(public), vec![bytes(CKA_EC_PARAMS, P256)]].concat();
+        let (public, private) =
+            t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &half(private)).unwrap();
+        signs(&t, session, public, private);
+    }
+    t.p.finalize().unwrap();
+    t.p.initialize().unwrap();
+    let session = t.user();
+    let left = |id: u8| t.p.find(session, &[bytes(CKA_ID, &[id])]);
+    assert_eq!(t.p.get_ulong(session, left(0)[0], CKA_CLASS), Ok(CKO_PUBLIC_KEY));
+    assert_eq!(t.p.get_ulong(session, left(1)[0], CKA_CLASS), Ok(CKO_PRIVATE_KEY));
+    assert_eq!((left(0).len(), left(1).len()), (1, 1));
+}
+
+#[test]
+fn c090_a_private_key_that_is_no_private_object_is_everybodys() {
+    let t = Token::new();
+    let session = t.p.rw(t.slot);
+    for token in [false, true] {
+        let open = [flag(CKA_PRIVATE, false), flag(CKA_TOKEN, token)];
+        let public = [bytes(CKA_EC_PARAMS, P256), flag(CKA_TOKEN, token)];
+        let (public, private) =
+            t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &open).unwrap();
+        signs(&t, session, public, private);
+        let hidden = [flag(CKA_PRIVATE, true)];
+        assert_eq!(t.p.copy(session, private, &hidden), Err(CKR_USER_NOT_LOGGED_IN));
+        assert_eq!(t.p.get(session, private, CKA_VALUE), Err(CKR_ATTRIBUTE_SENSITIVE));
+    }
+    // And a public key may be the user's.
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    let public = [bytes(CKA_EC_PARAMS, P256), flag(CKA_PRIVATE, true), flag(CKA_TOKEN, true)];
+    let (public, _) = t.p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &[]).unwrap();
+    t.p.logout(session).unwrap();
+    assert_eq!(t.p.get(session, public, CKA_CLASS), Err(CKR_OBJECT_HANDLE_INVALID));
+    let rv = t.p.verify_init(session, &mut Mech::plain(CKM_ECDSA), public);
+    assert_eq!(rv, Err(CKR_KEY_HANDLE_INVALID));
+}
+
+#[test]
+fn c104_k_unknown_attributes_of_other_vendors_leave_the_known_ones_filled() {
+    let t = Token::new();
+    let session = t.user();
+    let (public, _) = ec_pair(&t.p, session, b"id", true);
+    // What NSS and others ask for beside what they know an object has.
+    let mut entries = [
+        length_of(CKA_VENDOR_DEFINED | 0x4E53_4350),
+        length_of(CKA_ID),
+        length_of(0xD5A0_DB00),
+        length_of(CKA_LABEL),
+        length_of(CKA_WRAP_TEMPLATE),
+        length_of(CKA_VALUE),
+        length_of(CK_ULONG::MAX),
+    ];
+    assert_eq!(ask(&t.p, session, public, &mut entries), CKR_ATTRIBUTE_TYPE_INVALID);
+    assert_eq!(entries.map(|entry| entry.ulValueLen), [NONE, 2, NONE, 4, NONE, NONE, NONE]);
 }
