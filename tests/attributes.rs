@@ -426,6 +426,28 @@ fn c101_what_two_processes_set_is_there_whole_and_none_of_it_is_lost() {
 }
 
 #[test]
+fn c101_what_two_threads_set_at_once_is_all_kept() {
+    let t = Token::new();
+    let session = t.user();
+    for token in [false, true] {
+        let (public, _) = ec_pair(&t.p, session, b"shared", token);
+        std::thread::scope(|scope| {
+            for kind in [CKA_ID, CKA_LABEL, CKA_SUBJECT] {
+                scope.spawn(move || {
+                    let p = P11::load();
+                    let session = p.rw(OWNER);
+                    for round in 0..60u8 {
+                        p.set(session, public, &[bytes(kind, &[round; 3])]).unwrap();
+                        let now = p.get(session, public, kind).unwrap();
+                        assert_eq!(now, [round; 3], "{kind:#x}: another's change undid it");
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
 fn c102_keys_are_copied_between_token_and_session_and_each_copy_lives_for_itself() {
     let t = Token::new();
     let session = t.user();
