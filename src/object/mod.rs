@@ -17,7 +17,6 @@
 //! | `change.rs` | `C_SetAttributeValue`, `C_CopyObject`, `C_DestroyObject`: what they allow |
 //! | `reading.rs` | `C_GetAttributeValue`, `C_GetObjectSize`: what they answer |
 //! | `revealed.rs` | secret attributes of keys that may leave, from what the TPM keeps |
-//! | `restriction.rs` | `CKA_WRAP_TEMPLATE` and its like: what a key asks of other keys |
 //! | `search.rs` | which objects a search template matches |
 //! | `profile.rs` | the objects of class `CKO_PROFILE` |
 //! | `nested.rs` | `CKA_WRAP_TEMPLATE` and its like: what they ask of other keys |
@@ -41,7 +40,6 @@ pub mod private_key_info;
 pub mod profile;
 pub mod public;
 pub mod reading;
-pub mod restriction;
 pub mod revealed;
 pub mod search;
 pub mod secret_key;

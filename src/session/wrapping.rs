@@ -86,8 +86,10 @@ impl Call<'_> {
             Decrypting::new(choice, &unwrapping.abilities, &unwrapping.facts, scheme)
                 .map_err(|error| told(error, &UNWRAPPING))?;
         let given = template(raw)?;
-        let given = nested::add(&unwrapping.object.attributes, CKA_UNWRAP_TEMPLATE, given)?;
+        let with = &unwrapping.object.attributes;
+        let given = nested::add(with, CKA_UNWRAP_TEMPLATE, given)?;
         let object = new_object(Path::Unwrap, &given, self.actor())?;
+        nested::check_added(with, CKA_UNWRAP_TEMPLATE, &object)?;
         let bound = decrypting.bound(wrapped.len()).map_err(|error| told(error, &UNWRAPPING))?;
         let key = self.bind(unwrapping.object)?;
         let mut bytes = decrypting
@@ -124,12 +126,14 @@ impl Call<'_> {
     ) -> Result<CK_OBJECT_HANDLE> {
         let base = self.usable_key(base, choice, DERIVE).map_err(|error| told(error, &DERIVING))?;
         let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
-        let given = nested::add(&base.object.attributes, CKA_DERIVE_TEMPLATE, template(raw)?)?;
+        let from = &base.object.attributes;
+        let given = nested::add(from, CKA_DERIVE_TEMPLATE, template(raw)?)?;
         let path = Path::Derive {
-            always_sensitive: base.object.attributes.is_true(CKA_ALWAYS_SENSITIVE),
-            never_extractable: base.object.attributes.is_true(CKA_NEVER_EXTRACTABLE),
+            always_sensitive: from.is_true(CKA_ALWAYS_SENSITIVE),
+            never_extractable: from.is_true(CKA_NEVER_EXTRACTABLE),
         };
         let object = new_object(path, &given, self.actor())?;
+        nested::check_added(from, CKA_DERIVE_TEMPLATE, &object)?;
         let len = match object.key_type() {
             Some(CKK_AES) => Some(wanted_len(&object, None)?),
             _ => wanted_len(&object, Some(0)).ok().filter(|len| *len > 0),
