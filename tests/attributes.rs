@@ -642,8 +642,11 @@ fn c107_a_key_does_what_its_allowed_mechanisms_name_and_nothing_else() {
         assert_eq!(t.p.set(session, private, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
         assert_eq!(t.p.copy(session, private, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
     }
-    // None named: all are allowed.
+    // An empty list names none; without a list every mechanism is allowed.
     let (_, key) = pair_with(&t, session, &[list(&[])]).unwrap();
+    let refused = t.p.sign(session, Mech::plain(CKM_ECDSA), key, &[7; 32]);
+    assert_eq!(refused, Err(CKR_MECHANISM_INVALID));
+    let (_, key) = pair_with(&t, session, &[]).unwrap();
     assert!(t.p.sign(session, Mech::plain(CKM_ECDSA), key, &[7; 32]).is_ok());
 }
 
@@ -744,7 +747,8 @@ fn k_usages_are_those_that_a_template_names_and_a_key_can_serve() {
     assert_eq!(made(ec, &[CKA_DECRYPT]), Err(CKR_TEMPLATE_INCONSISTENT));
     assert_eq!(made(rsa, &[]), Ok(vec![CKA_SIGN, CKA_DECRYPT]));
     assert_eq!(made(rsa, &[CKA_SIGN]), Ok(vec![CKA_SIGN]));
-    assert_eq!(made(rsa, &usages), Ok(vec![CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP]));
+    let all = vec![CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP, CKA_SIGN_RECOVER];
+    assert_eq!(made(rsa, &usages), Ok(all));
 }
 
 #[test]

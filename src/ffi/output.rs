@@ -109,6 +109,7 @@ impl Destination for Output<'_> {
         self,
         made: &mut Option<Zeroizing<Vec<u8>>>,
         bound: usize,
+        least: usize,
         produce: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>,
     ) -> Result<Delivery> {
         let Some(room) = self.room()? else {
@@ -117,6 +118,10 @@ impl Destination for Output<'_> {
         };
         let bytes = match made.take() {
             Some(bytes) => bytes,
+            None if room < least => {
+                self.tell(bound);
+                return Err(too_small());
+            }
             None => produce()?,
         };
         if bytes.len() > bound {

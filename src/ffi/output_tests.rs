@@ -122,7 +122,7 @@ fn a_failure_leaves_buffer_and_length_alone() {
 fn without_a_length_pointer_nothing_is_produced() {
     let mut caller = Caller::with_room(16);
     assert_eq!(rv(caller.without_len().fill(2, not_asked)), CKR_ARGUMENTS_BAD);
-    assert_eq!(rv(caller.without_len().fill_once(&mut None, 2, not_asked)), CKR_ARGUMENTS_BAD);
+    assert_eq!(rv(caller.without_len().fill_once(&mut None, 2, 0, not_asked)), CKR_ARGUMENTS_BAD);
     caller.assert_holds(b"");
 }
 
@@ -146,19 +146,19 @@ fn what_only_the_result_tells_is_produced_once_for_all_retries() {
     let mut made = None;
 
     let mut caller = Caller::with_room(0);
-    let asked = caller.query().fill_once(&mut made, 16, produce).expect("told");
+    let asked = caller.query().fill_once(&mut made, 16, 0, produce).expect("told");
     assert_eq!((asked, caller.len(), runs.get()), (Delivery::LengthOnly, 16, 0));
 
     let mut caller = Caller::with_room(4);
-    assert_eq!(rv(caller.output().fill_once(&mut made, 16, produce)), CKR_BUFFER_TOO_SMALL);
+    assert_eq!(rv(caller.output().fill_once(&mut made, 16, 0, produce)), CKR_BUFFER_TOO_SMALL);
     assert_eq!((caller.len(), runs.get()), (5, 1));
     caller.assert_holds(b"");
 
-    let asked = caller.query().fill_once(&mut made, 16, produce).expect("told");
+    let asked = caller.query().fill_once(&mut made, 16, 0, produce).expect("told");
     assert_eq!((asked, caller.len(), runs.get()), (Delivery::LengthOnly, 5, 1));
 
     let mut caller = Caller::with_room(5);
-    let delivery = caller.output().fill_once(&mut made, 16, produce).expect("written");
+    let delivery = caller.output().fill_once(&mut made, 16, 0, produce).expect("written");
     assert_eq!((delivery, caller.len(), runs.get()), (Delivery::Written, 5, 1));
     caller.assert_holds(b"plain");
     assert!(made.is_none(), "the result stayed behind");

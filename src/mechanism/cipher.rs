@@ -11,6 +11,10 @@ use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{CipherMode, Direction, PrivateKey, SecretBytes};
 
+/// Most bytes of one call to a cipher, and of one message to a MAC: a TPM takes some 10 seconds for
+/// them, in which nobody can stop the call.
+pub(super) const MOST_AT_ONCE: usize = 64 << 20;
+
 /// One encryption or decryption with a secret key.
 pub(super) struct Cipher {
     mode: Mode,
@@ -103,11 +107,19 @@ impl Cipher {
         unpadded(self.run(&last, key)?)
     }
 
-    /// Errors: as [`finish`](Self::finish), for a message of `len` bytes that comes whole.
+    /// Errors: as [`finish`](Self::finish), for a message of `len` bytes that comes whole; and for
+    /// more than the TPM does in one call.
     pub(super) fn check_whole(&self, len: usize) -> Result<()> {
+        self.check_part(len)?;
         let fits = len.is_multiple_of(BLOCK) && !(self.holds_back() && len == 0);
         let any = self.streams() || (self.mode.padded && self.direction == Direction::Encrypt);
         if fits || any { Ok(()) } else { Err(self.cut()) }
+    }
+
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE` for more than the TPM does in one
+    /// call.
+    pub(super) fn check_part(&self, len: usize) -> Result<()> {
+        if len > MOST_AT_ONCE { Err(self.cut()) } else { Ok(()) }
     }
 
     fn cut(&self) -> Error {
@@ -115,7 +127,7 @@ impl Cipher {
             Direction::Encrypt => CKR_DATA_LEN_RANGE,
             Direction::Decrypt => CKR_ENCRYPTED_DATA_LEN_RANGE,
         };
-        Error::new(rv, "not a number of whole blocks")
+        Error::new(rv, "not a number of whole blocks, or too many of them")
     }
 
     /// Runs the cipher over `input`, and moves the chain behind its whole blocks.

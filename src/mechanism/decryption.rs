@@ -69,6 +69,16 @@ impl Decrypting {
         }
     }
 
+    /// Bytes of the shortest plaintext that can be in `len` bytes of ciphertext.
+    pub fn least(&self, len: usize) -> usize {
+        match &self.how {
+            // The padding alone tells.
+            How::Private(_) | How::Whole(_) => 0,
+            How::Cipher(cipher) if cipher.finish_len() > 0 => 0,
+            How::Cipher(_) => len,
+        }
+    }
+
     /// Decrypts `ciphertext`, which is all there is. The result is for `made`.
     ///
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`; `CKR_ENCRYPTED_DATA_INVALID` for a number that is
@@ -103,7 +113,10 @@ impl Decrypting {
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
             How::Private(_) | How::Whole(_) => Err(single_part()),
-            How::Cipher(cipher) => Ok(cipher.update_len(len)),
+            How::Cipher(cipher) => {
+                cipher.check_part(len)?;
+                Ok(cipher.update_len(len))
+            }
         }
     }
 

@@ -77,7 +77,10 @@ impl Encrypting {
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
             How::Public(_) | How::Whole(_) => Err(single_part()),
-            How::Cipher(cipher) => Ok(cipher.update_len(len)),
+            How::Cipher(cipher) => {
+                cipher.check_part(len)?;
+                Ok(cipher.update_len(len))
+            }
         }
     }
 

@@ -86,6 +86,11 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
     #[test]
     fn ciphers_and_macs_do_not_depend_on_the_split(
         data in prop::collection::vec(any::<u8>(), 0..100),

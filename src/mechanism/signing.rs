@@ -1,8 +1,11 @@
 //! Signing, whatever the mechanism.
 
-use cryptoki_sys::{CKR_FUNCTION_NOT_SUPPORTED, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID};
+use cryptoki_sys::{
+    CKR_DATA_LEN_RANGE, CKR_FUNCTION_NOT_SUPPORTED, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID,
+};
 use zeroize::Zeroizing;
 
+use super::cipher::MOST_AT_ONCE;
 use super::hash::Hasher;
 use super::mac::wanted;
 use super::parameter::MechanismChoice;
@@ -87,7 +90,10 @@ impl Signing {
     pub fn sign(&mut self, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
         match self.task.row.hash {
             Some(hash) => self.run(&hash.digest(data), private),
-            None => self.run(data, private),
+            None => {
+                check_message(self.task.row, data)?;
+                self.run(data, private)
+            }
         }
     }
 
@@ -141,7 +147,8 @@ impl Collected {
         Ok(())
     }
 
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_HOST_MEMORY` for a message that does not fit.
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that is too
+    /// long.
     pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
         match self {
             Self::Nothing => return Err(single_part()),
@@ -160,9 +167,21 @@ impl Collected {
     }
 }
 
+/// Errors: `CKR_DATA_LEN_RANGE`.
+pub(super) fn check_message(row: &Mechanism, message: &[u8]) -> Result<()> {
+    if row.mac.is_some() && message.len() > MOST_AT_ONCE { Err(too_long()) } else { Ok(()) }
+}
+
+fn too_long() -> Error {
+    Error::new(CKR_DATA_LEN_RANGE, "a message longer than the TPM MACs in one call")
+}
+
 /// Appends without leaving copies of what was there behind.
 fn append(message: &mut Zeroizing<Vec<u8>>, part: &[u8]) -> Result<()> {
     let needed = message.len().saturating_add(part.len());
+    if needed > MOST_AT_ONCE {
+        return Err(too_long());
+    }
     if needed > message.capacity() {
         let mut larger = Zeroizing::new(Vec::new());
         larger

@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 use super::mac::wanted;
 use super::parameter::MechanismChoice;
 use super::row::{Mac, Verify};
-use super::signing::Collected;
+use super::signing::{Collected, check_message};
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, PrivateKey};
@@ -81,7 +81,10 @@ impl Verifying {
     ) -> Result<()> {
         match self.task.row.hash {
             Some(hash) => self.run(&hash.digest(data), signature, secret),
-            None => self.run(data, signature, secret),
+            None => {
+                check_message(self.task.row, data)?;
+                self.run(data, signature, secret)
+            }
         }
     }
 

@@ -72,7 +72,7 @@ pub static ATTRIBUTES: &[Attribute] = &[
     row!(CKA_END_DATE, Date, KEY).preset(Empty).changes(Free),
     row!(CKA_LOCAL, Bool, KEY).notes(&[2, 4, 6]).preset(FALSE),
     row!(CKA_KEY_GEN_MECHANISM, Ulong, KEY).notes(&[2, 4, 6]).preset(UNAVAILABLE),
-    row!(CKA_ALLOWED_MECHANISMS, Mechanisms, KEY).preset(Empty),
+    row!(CKA_ALLOWED_MECHANISMS, Mechanisms, KEY),
     // What a key is for. A private or secret key keeps what it was made for or loses some of it:
     // it may live in a TPM object that cannot do more.
     row!(CKA_DERIVE, Bool, PUBLIC).preset(Usage).changes(Free),

@@ -208,12 +208,12 @@ impl AttributeSet {
         self.is_true(CKA_PRIVATE)
     }
 
-    /// Whether `mechanism` may be used with this key: CKA_ALLOWED_MECHANISMS names it, or is empty.
+    /// Whether `mechanism` may be used with this key: CKA_ALLOWED_MECHANISMS names it, or was
+    /// never said.
     ///
     /// PKCS#11 v3.1, "Key objects".
     pub fn allows(&self, mechanism: u64) -> bool {
-        let list = self.mechanisms(CKA_ALLOWED_MECHANISMS).unwrap_or_default();
-        list.is_empty() || list.contains(&mechanism)
+        self.mechanisms(CKA_ALLOWED_MECHANISMS).is_none_or(|list| list.contains(&mechanism))
     }
 
     /// Gives the object its CKA_UNIQUE_ID: `id` in lower-case hexadecimal. Whoever stores a new
@@ -272,10 +272,10 @@ mod tests {
     }
 
     #[test]
-    fn c107_an_empty_list_of_mechanisms_allows_all_and_a_filled_one_only_its_own() {
+    fn c107_no_list_of_mechanisms_allows_all_and_a_list_only_its_own() {
         let with = |list| AttributeSet::new().with(CKA_ALLOWED_MECHANISMS, Value::Mechanisms(list));
         assert!(AttributeSet::new().allows(1));
-        assert!(with(vec![]).allows(1));
+        assert!(!with(vec![]).allows(1));
         assert!(with(vec![1, 5]).allows(5));
         assert!(!with(vec![1, 5]).allows(2));
     }

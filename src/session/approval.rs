@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CKA_ALWAYS_AUTHENTICATE, CKR_DEVICE_ERROR, CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT,
-    CKR_PIN_LOCKED, CKR_USER_NOT_LOGGED_IN,
+    CKA_ALWAYS_AUTHENTICATE, CKR_BUFFER_TOO_SMALL, CKR_DEVICE_ERROR, CKR_OPERATION_NOT_INITIALIZED,
+    CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_USER_NOT_LOGGED_IN,
 };
 
 use crate::error::{Error, Result};
 use crate::object::value::AttributeSet;
 use crate::session::Call;
+use crate::session::operation::Delivery;
 use crate::token::login;
 use crate::tpm::{self, Approver, Blob};
 
@@ -31,6 +32,17 @@ impl Approval {
         let asks =
             attributes.is_true(CKA_ALWAYS_AUTHENTICATE) || tpm::needs_approval(&blob.public)?;
         Ok(if asks { Self::Awaited } else { Self::NotNeeded })
+    }
+
+    /// The use it was given for is over, well or badly: a message of many has come to its end.
+    pub fn spend(&mut self, use_of_it: &Result<Delivery>) {
+        let comes_back = match use_of_it {
+            Ok(delivery) => *delivery == Delivery::LengthOnly,
+            Err(error) => error.ck_rv() == CKR_BUFFER_TOO_SMALL,
+        };
+        if matches!(self, Self::Given(_)) && !comes_back {
+            *self = Self::Awaited;
+        }
     }
 
     /// Who approves, where somebody has to.

@@ -45,9 +45,11 @@ impl Call<'_> {
         let engine = &self.provider.engine;
         self.session.decrypting.one_shot(|Decryption { decrypting, key }| {
             let bound = decrypting.bound(data.len())?;
+            let least = decrypting.least(data.len());
             let mut made = decrypting.made.take();
-            let delivery = output
-                .fill_once(&mut made, bound, || decrypting.decrypt(data, &mut key.in_tpm(engine)));
+            let delivery = output.fill_once(&mut made, bound, least, || {
+                decrypting.decrypt(data, &mut key.in_tpm(engine))
+            });
             decrypting.made = made;
             delivery
         })
@@ -82,8 +84,8 @@ impl Call<'_> {
         self.session.decrypting.finish(|Decryption { decrypting, key }| {
             let bound = decrypting.finish_bound()?;
             let mut made = decrypting.made.take();
-            let delivery =
-                output.fill_once(&mut made, bound, || decrypting.finish(&mut key.in_tpm(engine)));
+            let delivery = output
+                .fill_once(&mut made, bound, 0, || decrypting.finish(&mut key.in_tpm(engine)));
             decrypting.made = made;
             delivery
         })

@@ -139,8 +139,12 @@ impl Call<'_> {
     ) -> Result<()> {
         let engine = &self.provider.engine;
         self.session.signing_messages.one_shot(|Signature { signing, key }| {
-            let data = data?;
-            signature.fill(signing.signature_len(), || signing.sign(&data, &mut key.in_tpm(engine)))
+            let made = data.and_then(|data| {
+                let mut in_tpm = key.in_tpm(engine);
+                signature.fill(signing.signature_len(), || signing.sign(&data, &mut in_tpm))
+            });
+            key.approval.spend(&made);
+            made
         })
     }
 
@@ -167,11 +171,15 @@ impl Call<'_> {
         };
         let engine = &self.provider.engine;
         messages.last(|Signature { signing, key }| {
-            let part = part?;
-            signature.fill(signing.signature_len(), || {
-                signing.update(&part)?;
-                signing.finish(&mut key.in_tpm(engine))
-            })
+            let made = part.and_then(|part| {
+                let mut in_tpm = key.in_tpm(engine);
+                signature.fill(signing.signature_len(), || {
+                    signing.update(&part)?;
+                    signing.finish(&mut in_tpm)
+                })
+            });
+            key.approval.spend(&made);
+            made
         })
     }
 

@@ -29,13 +29,15 @@ pub trait Destination {
 
     /// Delivers a result whose length only the result tells (RSA decryption, padding).
     ///
-    /// A length query answers `bound` without producing. With a buffer, `produce` runs once and its
+    /// A length query answers `bound` without producing, and so does a buffer that has not room for
+    /// `least` bytes. With a buffer, `produce` runs once and its
     /// result waits in `made` until the caller has room for it, so that no retry costs a second
     /// private-key operation.
     fn fill_once(
         self,
         made: &mut Option<Zeroizing<Vec<u8>>>,
         bound: usize,
+        least: usize,
         produce: impl FnOnce() -> Result<Zeroizing<Vec<u8>>>,
     ) -> Result<Delivery>;
 }

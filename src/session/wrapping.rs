@@ -45,8 +45,11 @@ impl Call<'_> {
         let padded = |len: usize| padded_len(choice.ckm, len);
         let bound = padded(bytes_bound(&target.attributes)?);
         let bound = encrypting.ciphertext_len(bound).map_err(too_long)?;
+        // What a secret key becomes is known; a private key may be shorter than it looks.
+        let secret = target.attributes.class() == Some(CKO_SECRET_KEY);
+        let least = if secret { bound } else { 0 };
         let engine = &self.provider.engine;
-        output.fill_once(&mut None, bound, || {
+        output.fill_once(&mut None, bound, least, || {
             let mut bytes = self.secret(&target)?;
             if target.attributes.class() == Some(CKO_PRIVATE_KEY) {
                 bytes = private_key_info(&target.attributes, &bytes)?;

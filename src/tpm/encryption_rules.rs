@@ -61,6 +61,7 @@ pub const RULES: &[Rule] = &[
     secret_in(tpm2::TPM2_CC_SequenceUpdate, "TPM2_SequenceUpdate"),
     secret_both(tpm2::TPM2_CC_SequenceComplete, "TPM2_SequenceComplete"),
     secret_out(tpm2::TPM2_CC_GetRandom, "TPM2_GetRandom"),
+    secret_in(tpm2::TPM2_CC_StirRandom, "TPM2_StirRandom"),
     // The salt is encrypted to the salt key.
     open(tpm2::TPM2_CC_StartAuthSession, "TPM2_StartAuthSession"),
     open(tpm2::TPM2_CC_PolicySecret, "TPM2_PolicySecret"),

@@ -81,6 +81,10 @@ pub trait Tpm {
     /// session salted to `parent` (to a null-hierarchy primary where there is none).
     fn random(&mut self, parent: Option<&Primary>, bytes: &mut [u8]) -> Result<()>;
 
+    /// Mixes `seed` into the generator: TPM2_StirRandom, at most 128 bytes a command, encrypted as in
+    /// [`random`](Tpm::random).
+    fn stir_random(&mut self, parent: Option<&Primary>, seed: &[u8]) -> Result<()>;
+
     /// Makes the primary key of `hierarchy` anew (TPM2_CreatePrimary, ECC P-256 storage template)
     /// and tells its public area, whose Name the caller records. For the owner hierarchy it is also
     /// made persistent at 0x81000001 where that is free and the owner authorization allows.

@@ -25,6 +25,8 @@ use crate::tpm::{
 
 /// Most bytes of one TPM2_GetRandom: the largest digest.
 const RANDOM: usize = 64;
+/// Most bytes of one TPM2_StirRandom (TPM2B_SENSITIVE_DATA).
+const SEED: usize = 128;
 
 type Attempt<T> = StdResult<T, Failure>;
 
@@ -69,6 +71,23 @@ impl Tpm for Turn<'_> {
             let last = rest.len() <= RANDOM;
             let part = rest.get_mut(..rest.len().min(RANDOM)).unwrap_or_default();
             filled += self.attempt(Repeat::Safe, |turn| turn.random_part(parent, part, last))?;
+        }
+        Ok(())
+    }
+
+    fn stir_random(&mut self, parent: Option<&Primary>, seed: &[u8]) -> Result<()> {
+        let mut parts = seed.chunks(SEED).peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            self.attempt(Repeat::Safe, |turn| {
+                let kept = turn.random_session(parent)?;
+                turn.in_session(kept, last, |turn, session, attributes| {
+                    let command = Command::new(tpm2::TPM2_CC_StirRandom)?
+                        .parameters(Writer::new().sized(part));
+                    let used = Use { session, auth: &[], attributes: attributes | DECRYPT };
+                    turn.send(command, Authorization::Sessions(vec![used])).map(drop)
+                })
+            })?;
         }
         Ok(())
     }
@@ -313,6 +332,17 @@ impl Turn<'_> {
         })
     }
 
+    /// The auth session that random bytes and seeds travel in.
+    fn random_session(&mut self, parent: Option<&Primary>) -> Attempt<KeptSession> {
+        match parent {
+            Some(primary) => {
+                let loaded = self.parent(primary)?;
+                self.session(Some((&loaded, primary)))
+            }
+            None => self.session(None),
+        }
+    }
+
     /// One TPM2_GetRandom into `part`; how many bytes came.
     fn random_part(
         &mut self,
@@ -321,13 +351,7 @@ impl Turn<'_> {
         last: bool,
     ) -> Attempt<usize> {
         let wanted = u16::try_from(part.len()).unwrap_or(u16::MAX);
-        let kept = match parent {
-            Some(primary) => {
-                let loaded = self.parent(primary)?;
-                self.session(Some((&loaded, primary)))?
-            }
-            None => self.session(None)?,
-        };
+        let kept = self.random_session(parent)?;
         let answer = self.in_session(kept, last, |turn, session, attributes| {
             let command =
                 Command::new(tpm2::TPM2_CC_GetRandom)?.parameters(Writer::new().u16(wanted));
