@@ -270,6 +270,16 @@ fn generate(s: &Scene) -> Rv<()> {
     s.p.generate_pair(s.session, CKM_EC_KEY_PAIR_GEN, &public, &private).map(|_| ())
 }
 
+fn import(s: &Scene) -> Rv<()> {
+    let template = [
+        ulong(CKA_CLASS, CKO_PRIVATE_KEY),
+        ulong(CKA_KEY_TYPE, CKK_EC),
+        bytes(CKA_EC_PARAMS, P256),
+        bytes(CKA_VALUE, &[7; 32]),
+    ];
+    s.p.create(s.session, &template).map(|_| ())
+}
+
 fn sign(s: &Scene) -> Rv<()> {
     s.p.sign(s.session, Mech::plain(CKM_ECDSA), s.ec, &[7; 32]).map(|_| ())
 }
@@ -328,6 +338,7 @@ scenarios! {
     set_pin_survives_every_fault c133_set_pin_survives_power_cuts: Public, set_pin;
     login_survives_every_fault c133_login_survives_power_cuts: Public, login;
     key_generation_survives_every_fault c133_key_generation_survives_power_cuts: User, generate;
+    an_import_survives_every_fault c133_an_import_survives_power_cuts: User, import;
     signing_survives_every_fault c133_signing_survives_power_cuts: User, sign;
     decryption_survives_every_fault c133_decryption_survives_power_cuts: User, decrypt;
     signing_with_a_pin_survives_every_fault c133_signing_with_a_pin_survives_power_cuts: User, sign_with_pin;

@@ -164,9 +164,6 @@ fn settle_kind(path: Path, object: &mut AttributeSet) -> Result<Holders> {
     if is_key && object.key_type().is_none() {
         return Err(incomplete(CKA_KEY_TYPE));
     }
-    if path == Path::Create && class == CKO_PRIVATE_KEY {
-        return Err(inconsistent("private keys are generated, not created from values"));
-    }
     if path == Path::Unwrap && !matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
         return Err(inconsistent("only private and secret keys are unwrapped"));
     }
@@ -256,6 +253,10 @@ pub(super) fn check_together(object: &AttributeSet) -> Result<()> {
             return Err(inconsistent(
                 "CKA_ALWAYS_AUTHENTICATE goes neither with CKA_DERIVE nor with CKA_UNWRAP",
             ));
+        }
+        // Who had it outside would need no PIN.
+        if object.is_true(CKA_EXTRACTABLE) {
+            return Err(inconsistent("CKA_ALWAYS_AUTHENTICATE goes not with CKA_EXTRACTABLE"));
         }
     }
     Ok(())

@@ -83,13 +83,7 @@ impl KeyPairRequest {
     ///
     /// Errors: `CKR_GENERAL_ERROR` where `key` is not the key that was asked for.
     pub fn complete(self, key: &PublicKey) -> Result<(AttributeSet, AttributeSet)> {
-        let made = match key {
-            PublicKey::Rsa { modulus, .. } => {
-                u16::try_from(public::bits(modulus)).ok().map(|bits| KeyKind::Rsa { bits })
-            }
-            PublicKey::Ec { curve, .. } => Some(KeyKind::Ec(*curve)),
-        };
-        if made != Some(self.kind) {
+        if public::kind(key) != Some(self.kind) {
             return Err(Error::bug("the key that was made is not the key that was asked for"));
         }
         let own = public::attributes(key)?;

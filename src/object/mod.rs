@@ -20,7 +20,8 @@
 //! | `search.rs` | which objects a search template matches |
 //! | `profile.rs` | the objects of class `CKO_PROFILE` |
 //! | `nested.rs` | `CKA_WRAP_TEMPLATE` and its like: what they ask of other keys |
-//! | `private_key_info.rs` | private keys as PKCS#8, to be wrapped |
+//! | `private_key.rs` | private keys made from their values: checked and taken apart |
+//! | `private_key_info.rs` | private keys as PKCS#8, wrapped and unwrapped |
 //! | `handle.rs` | the application's object handles |
 //! | `markdown.rs` | docs/attributes.md, printed from the table |
 
@@ -36,6 +37,7 @@ pub mod handle;
 pub mod key_pair;
 pub mod markdown;
 pub mod nested;
+pub mod private_key;
 pub mod private_key_info;
 pub mod profile;
 pub mod public;

@@ -11,7 +11,7 @@ use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
-use crate::tpm::{Curve, PublicKey};
+use crate::tpm::{Curve, KeyKind, PublicKey};
 
 /// id-ecPublicKey (RFC 5480).
 pub(super) const EC_PUBLIC_KEY: ObjectIdentifier =
@@ -70,6 +70,16 @@ pub fn attributes(key: &PublicKey) -> Result<AttributeSet> {
     }
     set.insert(CKA_PUBLIC_KEY_INFO, Value::bytes(public_key_info(key)?));
     Ok(set)
+}
+
+/// The kind of `key`; `None` for a modulus of more bits than any TPM's.
+pub fn kind(key: &PublicKey) -> Option<KeyKind> {
+    match key {
+        PublicKey::Rsa { modulus, .. } => {
+            u16::try_from(bits(modulus)).ok().map(|bits| KeyKind::Rsa { bits })
+        }
+        PublicKey::Ec { curve, .. } => Some(KeyKind::Ec(*curve)),
+    }
 }
 
 /// Bits of the big-endian number `modulus`.

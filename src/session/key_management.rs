@@ -142,7 +142,11 @@ pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTe
 }
 
 /// What the TPM object must be able to do for its attributes to be true.
-fn key_template(kind: KeyKind, private: &AttributeSet, abilities: &Abilities) -> KeyTemplate {
+pub(super) fn key_template(
+    kind: KeyKind,
+    private: &AttributeSet,
+    abilities: &Abilities,
+) -> KeyTemplate {
     let signs = private.is_true(CKA_SIGN) || private.is_true(CKA_SIGN_RECOVER);
     let decrypts =
         [CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE].iter().any(|usage| private.is_true(*usage));

@@ -17,12 +17,14 @@
 //! | `wrapping.rs` | keys under other keys, and keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
+//! | `import.rs` | private keys from outside |
 
 mod approval;
 mod decryption;
 mod digesting;
 mod dual;
 mod encryption;
+mod import;
 pub mod key;
 mod key_management;
 pub mod kind;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE, CK_ULONG, CKA_ALLOWED_MECHANISMS,
-    CKA_ID, CKA_LABEL, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID, CKR_TOKEN_NOT_INITIALIZED,
-    CKR_USER_NOT_LOGGED_IN,
+    CKA_ID, CKA_LABEL, CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKR_OBJECT_HANDLE_INVALID,
+    CKR_TOKEN_NOT_INITIALIZED, CKR_USER_NOT_LOGGED_IN,
 };
 
 use crate::error::{Error, Result};
@@ -257,6 +257,7 @@ impl Call<'_> {
                 let (kind, secret) = take_value(&mut attributes)?;
                 self.draft_secret_key(kind, attributes, secret)?
             }
+            Some(CKO_PRIVATE_KEY) => self.draft_private_key(attributes)?,
             _ => Draft::plain(attributes),
         };
         self.add_one(draft)

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
 use crate::mechanism::{Decrypting, Deriving, Encrypting};
-use crate::object::private_key_info::private_key_info;
+use crate::object::private_key_info::{private_key_info, read_private_key_info};
 use crate::object::secret_key::{give_value, take_value, wanted_len};
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
@@ -163,8 +163,20 @@ impl Call<'_> {
     /// A private key that was unwrapped.
     ///
     /// Errors: `CKR_WRAPPED_KEY_INVALID`.
-    fn add_private_key(&mut self, _: AttributeSet, _: &SecretBytes) -> Result<CK_OBJECT_HANDLE> {
-        Err(Error::new(CKR_TEMPLATE_INCONSISTENT, "private keys are not unwrapped"))
+    fn add_private_key(
+        &mut self,
+        mut object: AttributeSet,
+        bytes: &SecretBytes,
+    ) -> Result<CK_OBJECT_HANDLE> {
+        read_private_key_info(&mut object, bytes)?;
+        let draft = self.draft_private_key(object).map_err(|error| match error.ck_rv() {
+            // The values are not the template's.
+            CKR_ATTRIBUTE_VALUE_INVALID | CKR_TEMPLATE_INCOMPLETE | CKR_DOMAIN_PARAMS_INVALID => {
+                error.told_as(CKR_WRAPPED_KEY_INVALID)
+            }
+            _ => error,
+        })?;
+        self.add_one(draft)
     }
 }
 

@@ -43,9 +43,11 @@ pub struct AuthSession {
     policy: bool,
 }
 
-/// A salt and how it travels.
+/// A secret shared with the TPM, the salt of an auth session or the seed of a wrapping, and how it
+/// travels.
 pub struct Salt {
-    value: SecretBytes,
+    /// 32 bytes.
+    pub value: SecretBytes,
     /// TPMS_ECC_POINT for TPM2B_ENCRYPTED_SECRET.
     pub encrypted: Vec<u8>,
 }
@@ -63,6 +65,16 @@ impl Salt {
     ///
     /// Errors: `CKR_TOKEN_NOT_RECOGNIZED` when `key` is no P-256 key.
     pub fn to(key: &PublicKey) -> Result<Self> {
+        Self::labelled(key, b"SECRET")
+    }
+
+    /// The seed of a wrapping that only the TPM with the private half of `key` can open. Errors as
+    /// [`to`](Self::to).
+    pub fn of_wrapping(key: &PublicKey) -> Result<Self> {
+        Self::labelled(key, b"DUPLICATE")
+    }
+
+    fn labelled(key: &PublicKey, label: &[u8]) -> Result<Self> {
         let unfit = || Error::new(CKR_TOKEN_NOT_RECOGNIZED, "the recorded primary is no P-256 key");
         let PublicKey::Ec { x, y, .. } = key else { return Err(unfit()) };
         let (x, y): (&[u8; 32], &[u8; 32]) = (
@@ -79,7 +91,7 @@ impl Salt {
             ours.y().ok_or_else(unfit)?.as_slice().to_vec(),
         );
         let shared = ephemeral.diffie_hellman(&peer);
-        let value = kdfe(shared.raw_secret_bytes(), b"SECRET", &our_x, x);
+        let value = kdfe(shared.raw_secret_bytes(), label, &our_x, x);
         Ok(Self { value, encrypted: Writer::new().sized(&our_x).sized(&our_y).finish() })
     }
 }
@@ -207,7 +219,8 @@ impl AuthSession {
     }
 }
 
-fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+/// HMAC-SHA256 over `parts`, one after the other.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     // HMAC takes keys of every length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
     for part in parts {
@@ -217,7 +230,13 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// KDFa with HMAC-SHA256 (TPM 2.0 Part 1, "KDFa()"): `len` bytes.
-fn kdfa(key: &[u8], label: &[u8], context_u: &[u8], context_v: &[u8], len: usize) -> SecretBytes {
+pub fn kdfa(
+    key: &[u8],
+    label: &[u8],
+    context_u: &[u8],
+    context_v: &[u8],
+    len: usize,
+) -> SecretBytes {
     let bits = u32::try_from(len.saturating_mul(8)).unwrap_or(u32::MAX).to_be_bytes();
     let mut out = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(HASH_LEN)));
     let mut counter = 0u32;

@@ -47,6 +47,8 @@ pub const RULES: &[Rule] = &[
     open(tpm2::TPM2_CC_CreatePrimary, "TPM2_CreatePrimary"),
     // The private area is wrapped by the parent.
     open(tpm2::TPM2_CC_Load, "TPM2_Load"),
+    // The key is wrapped to the parent.
+    open(tpm2::TPM2_CC_Import, "TPM2_Import"),
     secret_out(tpm2::TPM2_CC_Unseal, "TPM2_Unseal"),
     secret_in(tpm2::TPM2_CC_ObjectChangeAuth, "TPM2_ObjectChangeAuth"),
     secret_out(tpm2::TPM2_CC_RSA_Decrypt, "TPM2_RSA_Decrypt"),

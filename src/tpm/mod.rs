@@ -9,6 +9,7 @@
 //! | `symmetric.rs` | those of secret keys: ciphers and MACs |
 //! | `duplicate.rs` | a key that may leave, taken out |
 //! | `approval.rs` | keys whose policy asks for somebody's authorization at each use |
+//! | `import.rs` | a key from outside, brought in |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -28,6 +29,7 @@ mod duplicate;
 mod encryption_rules;
 pub mod engine;
 mod exchange;
+mod import;
 pub mod link;
 mod loaded;
 mod operations;
@@ -138,6 +140,20 @@ pub trait Tpm {
         parent: &Primary,
         template: &KeyTemplate,
         secret: &[u8],
+        auth: &Auth,
+    ) -> Result<Blob>;
+
+    /// Brings in a key pair that was made outside, wrapped to `parent` on the way, and loads it once,
+    /// because a TPM may not look at the key before: TPM2_Import, TPM2_Load. `template.kind` is the
+    /// kind of `key`.
+    ///
+    /// Errors: as [`create_key`](Tpm::create_key), `CKR_KEY_SIZE_RANGE` also for numbers that this
+    /// TPM takes for no key.
+    fn import_key(
+        &mut self,
+        parent: &Primary,
+        template: &KeyTemplate,
+        key: &OutsideKey,
         auth: &Auth,
     ) -> Result<Blob>;
 

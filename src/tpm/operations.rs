@@ -20,7 +20,8 @@ use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{
     Abilities, Auth, Blob, CipherMode, Clock, Direction, Firmware, HashAlg, Hierarchy, Key,
-    KeyTemplate, Primary, PublicKey, Scheme, SealTemplate, SecretBytes, Status, Tpm, capability,
+    KeyTemplate, OutsideKey, Primary, PublicKey, Scheme, SealTemplate, SecretBytes, Status, Tpm,
+    capability,
 };
 
 /// Most bytes of one TPM2_GetRandom: the largest digest.
@@ -213,6 +214,16 @@ impl Tpm for Turn<'_> {
         auth: &Auth,
     ) -> Result<Blob> {
         self.create_any(parent, &key_template(template, false)?, secret, auth)
+    }
+
+    fn import_key(
+        &mut self,
+        parent: &Primary,
+        template: &KeyTemplate,
+        key: &OutsideKey,
+        auth: &Auth,
+    ) -> Result<Blob> {
+        self.import(parent, template, key, auth)
     }
 
     fn cipher(

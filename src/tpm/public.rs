@@ -8,10 +8,10 @@ use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm, S
 use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::key_bits::{AesKeyBits, RsaKeyBits};
 use tss_esapi::structures::{
-    Digest, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, KeyedHashScheme, Public,
-    PublicBuilder, PublicEccParameters, PublicKeyRsa, PublicKeyedHashParameters,
-    PublicRsaParameters, RsaExponent, RsaScheme, SymmetricCipherParameters,
-    SymmetricDefinitionObject,
+    Digest, EccParameter, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme,
+    KeyedHashScheme, Public, PublicBuilder, PublicEccParameters, PublicKeyRsa,
+    PublicKeyedHashParameters, PublicRsaParameters, RsaExponent, RsaScheme,
+    SymmetricCipherParameters, SymmetricDefinitionObject,
 };
 use tss_esapi::traits::{Marshall, UnMarshall};
 
@@ -37,7 +37,7 @@ pub fn primary_template() -> Result<Vec<u8>> {
         .with_decrypt(true)
         .build()
         .map_err(template)?;
-    let zeros = tss_esapi::structures::EccParameter::try_from(vec![0; 32]).map_err(template)?;
+    let zeros = EccParameter::try_from(vec![0; 32]).map_err(template)?;
     PublicBuilder::new()
         .with_public_algorithm(PublicAlgorithm::Ecc)
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
@@ -83,9 +83,20 @@ pub fn seal_template(seal: &SealTemplate) -> Result<Vec<u8>> {
 ///
 /// `made_here`: the TPM chooses the secret itself (sensitiveDataOrigin).
 pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
+    key_area(key, made_here, None)
+}
+
+/// A user's key that was made elsewhere, of which `public` is known. It is not fixed to this TPM,
+/// as it has been outside; without an authPolicy no TPM lets it leave.
+pub fn outside_template(key: &KeyTemplate, public: &PublicKey) -> Result<Vec<u8>> {
+    key_area(key, false, Some(public))
+}
+
+fn key_area(key: &KeyTemplate, made_here: bool, public: Option<&PublicKey>) -> Result<Vec<u8>> {
+    let fixed = !key.extractable && public.is_none();
     let attributes = ObjectAttributesBuilder::new()
-        .with_fixed_tpm(!key.extractable)
-        .with_fixed_parent(!key.extractable)
+        .with_fixed_tpm(fixed)
+        .with_fixed_parent(fixed)
         .with_sensitive_data_origin(made_here)
         .with_user_with_auth(key.policy.is_none())
         .with_no_da(true)
@@ -112,9 +123,14 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
                     let why = format!("no TPM makes RSA keys of {bits} bits");
                     Error::new(CKR_KEY_SIZE_RANGE, why)
                 })?,
-                RsaExponent::default(),
+                exponent(public)?,
             ))
-            .with_rsa_unique_identifier(PublicKeyRsa::default()),
+            .with_rsa_unique_identifier(match public {
+                Some(PublicKey::Rsa { modulus, .. }) => {
+                    PublicKeyRsa::try_from(modulus.as_slice()).map_err(template)?
+                }
+                _ => PublicKeyRsa::default(),
+            }),
         KeyKind::Ec(curve) => builder
             .with_public_algorithm(PublicAlgorithm::Ecc)
             .with_ecc_parameters(PublicEccParameters::new(
@@ -130,7 +146,13 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
                 },
                 KeyDerivationFunctionScheme::Null,
             ))
-            .with_ecc_unique_identifier(EccPoint::default()),
+            .with_ecc_unique_identifier(match public {
+                Some(PublicKey::Ec { x, y, .. }) => EccPoint::new(
+                    EccParameter::try_from(x.as_slice()).map_err(template)?,
+                    EccParameter::try_from(y.as_slice()).map_err(template)?,
+                ),
+                _ => EccPoint::default(),
+            }),
         KeyKind::Aes { bits } => builder
             .with_public_algorithm(PublicAlgorithm::SymCipher)
             .with_symmetric_cipher_parameters(SymmetricCipherParameters::new(
@@ -152,6 +174,20 @@ pub fn key_template(key: &KeyTemplate, made_here: bool) -> Result<Vec<u8>> {
 
 fn policy_digest(policy: Option<[u8; 32]>) -> Result<Digest> {
     policy.map_or(Ok(Digest::default()), |policy| Digest::try_from(&policy[..]).map_err(template))
+}
+
+/// The public exponent of a key from outside. The default one, 65537, is always written as 0.
+fn exponent(public: Option<&PublicKey>) -> Result<RsaExponent> {
+    let Some(PublicKey::Rsa { exponent, .. }) = public else { return Ok(RsaExponent::default()) };
+    let unfit = || Error::new(CKR_KEY_SIZE_RANGE, "no TPM has so large a public exponent");
+    let mut number = 0u32;
+    for byte in exponent {
+        number = number.checked_mul(256).ok_or_else(unfit)? | u32::from(*byte);
+    }
+    match number {
+        65_537 => Ok(RsaExponent::default()),
+        other => RsaExponent::create(other).map_err(template),
+    }
 }
 
 fn hash_scheme(hash: HashAlg) -> HashScheme {

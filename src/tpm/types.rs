@@ -291,6 +291,15 @@ pub enum PublicKey {
     },
 }
 
+/// A key pair that was made outside the TPM.
+pub struct OutsideKey {
+    /// Its public half.
+    pub public: PublicKey,
+    /// One of the two primes of an RSA key, half as long as the modulus; the scalar of an EC key, as
+    /// long as its curve's field.
+    pub secret: SecretBytes,
+}
+
 /// What changes while the TPM runs (TPM 2.0 Part 2, TPM_PT_VAR).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
