@@ -408,3 +408,54 @@ fn c121_a_key_that_does_not_derive_is_refused() {
     let refused = t.p.derive(session, CKM_ECDSA, base, signer, &plain);
     assert_eq!(refused, Err(CKR_MECHANISM_INVALID));
 }
+
+#[test]
+fn c120_private_keys_come_back_from_their_wrapping_and_sign() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let kek = p.create(session, &secret(CKK_AES, &KEK, &[CKA_WRAP, CKA_UNWRAP])).unwrap();
+    let open = [flag(CKA_EXTRACTABLE, true), flag(CKA_SIGN, true)];
+    let point = [bytes(CKA_EC_PARAMS, P256), flag(CKA_VERIFY, true)];
+    let size = [ulong(CKA_MODULUS_BITS, 2048), flag(CKA_VERIFY, true)];
+    let ec = p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &point, &open).unwrap();
+    let rsa = p.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &size, &open).unwrap();
+    for ((public, private), key_type, other, ckm) in
+        [(ec, CKK_EC, CKK_RSA, CKM_ECDSA), (rsa, CKK_RSA, CKK_EC, CKM_RSA_PKCS)]
+    {
+        let template = |key_type| {
+            vec![
+                ulong(CKA_CLASS, CKO_PRIVATE_KEY),
+                ulong(CKA_KEY_TYPE, key_type),
+                flag(CKA_TOKEN, true),
+                flag(CKA_SIGN, true),
+            ]
+        };
+        // One mode with a padding of its own, one that is filled up with zeros.
+        for mode in [CKM_AES_CBC_PAD, CKM_AES_CBC] {
+            let mech = || Mech::bytes(mode, &[3; 16]);
+            let wrapped = p.wrap(session, mech(), kek, private).unwrap();
+            let back = p.unwrap(session, mech(), kek, &wrapped, &template(key_type)).unwrap();
+            let signature = p.sign(session, Mech::plain(ckm), back, &[5; 32]).unwrap();
+            p.verify(session, Mech::plain(ckm), public, &[5; 32], &signature).unwrap();
+            for (cka, value) in [
+                (CKA_LOCAL, false),
+                (CKA_ALWAYS_SENSITIVE, false),
+                (CKA_NEVER_EXTRACTABLE, false),
+                (CKA_EXTRACTABLE, false),
+            ] {
+                assert_eq!(p.get_bool(session, back, cka), Ok(value), "{cka:#x}");
+            }
+            let info = p.get(session, private, CKA_PUBLIC_KEY_INFO).unwrap();
+            assert_eq!(p.get(session, back, CKA_PUBLIC_KEY_INFO), Ok(info));
+            let before = p.find(session, &[]).len();
+            let refused = p.unwrap(session, mech(), kek, &wrapped, &template(other));
+            assert_eq!(refused, Err(CKR_WRAPPED_KEY_INVALID));
+            let mut cut = wrapped.clone();
+            cut[20] ^= 1;
+            let refused = p.unwrap(session, mech(), kek, &cut, &template(key_type));
+            assert_eq!(refused, Err(CKR_WRAPPED_KEY_INVALID));
+            assert_eq!(p.find(session, &[]).len(), before);
+        }
+    }
+}

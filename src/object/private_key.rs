@@ -15,21 +15,17 @@ use super::attribute::{self, Holders};
 use super::creation::{check_public_key_info, incomplete};
 use super::public::{self, without_zeros};
 use super::revealed::rsa_numbers;
-use super::value::{AttributeSet, Value};
+use super::value::AttributeSet;
 use crate::error::{Error, Result};
 use crate::tpm::{Curve, OutsideKey, PublicKey};
-
-/// The public exponent of a key whose template does not say it: 65537.
-const EXPONENT: [u8; 3] = [1, 0, 1];
 
 /// Takes the secrets out of a private key that was made from its values: they go to the TPM, and
 /// nowhere else. The object then says what its public key is.
 ///
-/// Where CKA_PRIME_1 or CKA_PRIME_2 is missing both are computed, and an RSA public exponent that is
-/// missing is taken for 65537.
+/// Where CKA_PRIME_1 or CKA_PRIME_2 is missing both are computed.
 ///
 /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for numbers that are no key or do not belong together;
-/// `CKR_TEMPLATE_INCOMPLETE` for an RSA key that needs its public exponent or its primes;
+/// `CKR_TEMPLATE_INCOMPLETE` for an RSA key whose primes are needed;
 /// `CKR_CURVE_NOT_SUPPORTED`, `CKR_DOMAIN_PARAMS_INVALID`; `CKR_TEMPLATE_INCONSISTENT` for a
 /// compressed point.
 ///
@@ -54,11 +50,7 @@ pub fn take_private_key(object: &mut AttributeSet) -> Result<OutsideKey> {
     Ok(key)
 }
 
-fn rsa(object: &mut AttributeSet) -> Result<OutsideKey> {
-    let assumed = object.filled(CKA_PUBLIC_EXPONENT).is_none();
-    if assumed {
-        object.insert(CKA_PUBLIC_EXPONENT, Value::bytes(EXPONENT));
-    }
+fn rsa(object: &AttributeSet) -> Result<OutsideKey> {
     let public = public::public_key(object)?;
     let PublicKey::Rsa { modulus, exponent } = &public else {
         return Err(Error::bug("an RSA key of another kind"));
@@ -77,13 +69,8 @@ fn rsa(object: &mut AttributeSet) -> Result<OutsideKey> {
         _ => Vec::new(),
     };
     // The crate's arithmetic takes a time that depends on the key, which the caller knows anyway.
-    let key = RsaPrivateKey::from_components(n.clone(), e, d, primes).map_err(|_| {
-        if assumed {
-            incomplete(CKA_PUBLIC_EXPONENT)
-        } else {
-            wrong("the numbers are those of no RSA key with two primes")
-        }
-    })?;
+    let key = RsaPrivateKey::from_components(n.clone(), e, d, primes)
+        .map_err(|_| wrong("the numbers are those of no RSA key with two primes"))?;
     let [first, second] = key.primes() else {
         return Err(wrong("TPMs have RSA keys with two primes only"));
     };

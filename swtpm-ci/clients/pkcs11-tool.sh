@@ -167,6 +167,17 @@ asks_for_the_pin() {
 }
 tests_itself() { says '^No errors' as_user --test; }
 
+# imports ID MECHANISM INPUT "GENPKEY OPTIONS" [OPTION...]: a key that OpenSSL made signs in the token.
+imports() {
+    local id=$1 mechanism=$2 input=$3 options=$4
+    shift 4
+    # shellcheck disable=SC2086 # a list of options
+    openssl genpkey $options -outform DER -out "$work/$id.key"
+    openssl pkey -inform DER -in "$work/$id.key" -pubout -out "$work/$id.pem"
+    as_user --write-object "$work/$id.key" --type privkey --id "$id" --label imported --usage-sign
+    signs "$id" "$mechanism" "$input" sha256 "" "$@"
+}
+
 destroys_a_key() {
     as_user --delete-object --type privkey --id 05
     as_user --delete-object --type pubkey --id 05
@@ -225,6 +236,10 @@ check "hashes with SHA512" hashes SHA512 sha512
 check "makes random bytes" makes_random_bytes
 check "stores a certificate and reads it without a login" stores_a_certificate
 check "stores data, reads and deletes it" stores_data
+check "brings in an RSA key and signs with it" imports 06 SHA256-RSA-PKCS "$work/data" \
+    "-algorithm RSA -pkeyopt rsa_keygen_bits:2048"
+check "brings in an EC key and signs with it" imports 07 ECDSA "$work/data.sha256" \
+    "-algorithm EC -pkeyopt ec_paramgen_curve:P-256" --signature-format openssl
 check "destroys a key" destroys_a_key
 check "asks for the PIN at each use of an EC key" asks_for_the_pin 06 EC:prime256v1 --usage-sign
 check "asks for the PIN at each use of an RSA key" asks_for_the_pin 07 rsa:2048

@@ -250,12 +250,14 @@ fn classes_and_types_that_are_not_offered_are_invalid_values() {
 }
 
 #[test]
-fn private_keys_are_not_created_from_values() {
+fn a_private_key_is_created_from_all_of_its_values() {
     let template = AttributeSet::new()
         .with(CKA_CLASS, ulong(CKO_PRIVATE_KEY))
         .with(CKA_KEY_TYPE, ulong(CKK_EC))
         .with(CKA_VALUE, Value::bytes([7; 32]));
-    assert_eq!(create(&template, USER), Err(CKR_TEMPLATE_INCONSISTENT));
+    assert_eq!(create(&template, USER), Err(CKR_TEMPLATE_INCOMPLETE));
+    let params = public::ec_params(Curve::P256).unwrap();
+    assert!(create(&template.with(CKA_EC_PARAMS, Value::bytes(params)), USER).is_ok());
 }
 
 #[test]
