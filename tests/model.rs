@@ -1,0 +1,45 @@
+//! Random sequences of calls, over several sessions and two tokens, beside a model of what the
+//! specification says: each answer must be one that the model allows.
+//!
+//! The model was written from the specification, not from the module. A sequence that they differ
+//! about is shrunk and printed with its answers; the seed printed with it brings it again:
+//! `HIERARKEY_MODEL_SEED=… cargo nextest run --test model`. HIERARKEY_MODEL_CASES and
+//! HIERARKEY_MODEL_CALLS say how many sequences each test tries and how long they are;
+//! HIERARKEY_TEST_SIZE=full tries ten times as many.
+
+#[path = "model/call.rs"]
+mod call;
+mod common;
+#[path = "model/drive.rs"]
+mod drive;
+#[path = "model/judge.rs"]
+mod judge;
+#[path = "model/objects.rs"]
+mod objects;
+#[path = "model/operations.rs"]
+mod operations;
+#[path = "model/resolve.rs"]
+mod resolve;
+#[path = "model/run.rs"]
+mod run;
+#[path = "model/state.rs"]
+mod state;
+#[path = "model/step.rs"]
+mod step;
+
+/// The sequences are shared out, so that the tests run side by side.
+macro_rules! shares {
+    ($($name:ident: $share:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            run::random_sequences($share);
+        }
+    )*};
+}
+
+shares! {
+    random_sequences_answer_as_the_model_says_first_share: 0;
+    random_sequences_answer_as_the_model_says_second_share: 1;
+    random_sequences_answer_as_the_model_says_third_share: 2;
+    random_sequences_answer_as_the_model_says_fourth_share: 3;
+}

@@ -1,0 +1,246 @@
+//! Makes a step's call through the module's C ABI.
+
+// Every block here calls the C ABI with pointers to values that outlive the call.
+#![allow(clippy::undocumented_unsafe_blocks)]
+
+use std::ptr;
+
+use cryptoki_sys::*;
+
+use super::state::Model;
+use super::step::{Answer, Born, Given, Kind, Mechanism, READ, Room, Step, Wanted};
+use crate::common::p11::{Op, P11, Rv};
+
+/// What is given where there is [`Room::Enough`].
+const ENOUGH: usize = 1024;
+
+/// Makes the call. `model` only says which handles need no identification.
+pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
+    let nothing = |result: Rv<()>| answer(result.map(|()| Given::Nothing));
+    match step {
+        Step::Initialize => nothing(p.initialize()),
+        Step::Finalize => nothing(p.finalize()),
+        Step::Open { slot, flags } => answer(p.open(*slot, *flags).map(Given::Session)),
+        Step::Close { session } => nothing(p.close(*session)),
+        Step::CloseAll { slot } => nothing(p.close_all(*slot)),
+        Step::SessionInfo { session } => {
+            answer(p.session_info(*session).map(|info| Given::SessionInfo {
+                slot: info.slotID,
+                state: info.state,
+                flags: info.flags,
+            }))
+        }
+        Step::TokenInfo { slot } => answer(p.token_info(*slot).map(|info| Given::TokenInfo {
+            flags: info.flags,
+            sessions: info.ulSessionCount,
+            rw_sessions: info.ulRwSessionCount,
+        })),
+        Step::Login { session, user, pin } => nothing(p.login(*session, *user, pin)),
+        Step::Logout { session } => nothing(p.logout(*session)),
+        Step::InitPin { session, pin } => nothing(p.init_pin(*session, pin)),
+        Step::SetPin { session, old, new } => nothing(p.set_pin(*session, old, new)),
+        Step::Create { session, template } => born(p, *session, one(p.create(*session, template))),
+        Step::Copy { session, object, template } => {
+            born(p, *session, one(p.copy(*session, *object, template)))
+        }
+        Step::Destroy { session, object } => nothing(p.destroy(*session, *object)),
+        Step::Get { session, object, wanted } => {
+            let (rv, values) = values(p, *session, *object, wanted);
+            Answer { rv, given: Given::Values(values) }
+        }
+        Step::Set { session, object, template } => nothing(p.set(*session, *object, template)),
+        Step::FindInit { session, template } => nothing(p.find_init(*session, template)),
+        Step::Find { session, max } => answer(p.find_some(*session, *max).map(|handles| {
+            let found = handles.into_iter().map(|handle| {
+                let known = model.handles.contains_key(&handle);
+                (handle, if known { None } else { p.get(*session, handle, CKA_UNIQUE_ID).ok() })
+            });
+            Given::Found(found.collect())
+        })),
+        Step::FindFinal { session } => nothing(p.find_final(*session)),
+        Step::Begin { session, kind, mechanism, key } => {
+            let mut parameter = [0u8; 4];
+            let mut raw = mechanism.raw(&mut parameter);
+            raw_answer(begin(p, *session, *kind, &mut raw, *key))
+        }
+        Step::BeginNull { session, kind, key } => {
+            raw_answer(begin(p, *session, *kind, ptr::null_mut(), *key))
+        }
+        Step::OneShot { session, kind, data, room } => {
+            output(*room, |out| p.one_shot_raw(kind.op(), *session, data, out))
+        }
+        Step::Update { session, kind, data } => raw_answer(update(p, *session, *kind, data)),
+        Step::Final { session, kind, room } => {
+            output(*room, |out| p.final_raw(kind.op(), *session, out))
+        }
+        Step::Verify { session, data, signature } => raw_answer(unsafe {
+            p.list.C_Verify.unwrap()(
+                *session,
+                data.as_ptr().cast_mut(),
+                data.len() as CK_ULONG,
+                signature.as_ptr().cast_mut(),
+                signature.len() as CK_ULONG,
+            )
+        }),
+        Step::VerifyFinal { session, signature } => raw_answer(unsafe {
+            p.list.C_VerifyFinal.unwrap()(
+                *session,
+                signature.as_ptr().cast_mut(),
+                signature.len() as CK_ULONG,
+            )
+        }),
+        Step::Cancel { session, flags } => {
+            raw_answer(unsafe { p.list.C_SessionCancel.unwrap()(*session, *flags) })
+        }
+        Step::Random { session, len } => answer(
+            p.random(*session, *len).map(|bytes| Given::Output { len: bytes.len(), bytes }),
+        ),
+        Step::GeneratePair { session, public, private } => born(
+            p,
+            *session,
+            p.generate_pair(*session, CKM_EC_KEY_PAIR_GEN, public, private)
+                .map(|(public, private)| vec![public, private]),
+        ),
+    }
+}
+
+/// What the model must know of an object that it did not see being made.
+pub fn read(p: &P11, session: CK_SESSION_HANDLE, handle: CK_OBJECT_HANDLE) -> Born {
+    let query = |room| READ.map(|kind| Wanted { kind, room });
+    let (_, read) = values(p, session, handle, &query(Room::Enough));
+    let attributes = READ.into_iter().zip(read);
+    let there = attributes.filter(|(_, (len, _))| *len != CK_UNAVAILABLE_INFORMATION);
+    Born { handle, attributes: there.map(|(kind, (_, value))| (kind, value)).collect() }
+}
+
+fn answer(result: Rv<Given>) -> Answer {
+    match result {
+        Ok(given) => Answer { rv: CKR_OK, given },
+        Err(rv) => raw_answer(rv),
+    }
+}
+
+fn raw_answer(rv: CK_RV) -> Answer {
+    Answer { rv, given: Given::Nothing }
+}
+
+fn one(result: Rv<CK_OBJECT_HANDLE>) -> Rv<Vec<CK_OBJECT_HANDLE>> {
+    result.map(|handle| vec![handle])
+}
+
+fn born(p: &P11, session: CK_SESSION_HANDLE, result: Rv<Vec<CK_OBJECT_HANDLE>>) -> Answer {
+    answer(result.map(|handles| {
+        Given::Born(handles.into_iter().map(|handle| read(p, session, handle)).collect())
+    }))
+}
+
+fn output(room: Room, call: impl FnOnce(Option<&mut [u8]>) -> (CK_RV, usize)) -> Answer {
+    let mut buffer = vec![
+        0;
+        match room {
+            Room::Query => 0,
+            Room::Small => 1,
+            Room::Enough => ENOUGH,
+        }
+    ];
+    let (rv, len) = call((room != Room::Query).then_some(&mut buffer));
+    buffer.truncate(if rv == CKR_OK { len } else { 0 });
+    Answer { rv, given: Given::Output { len, bytes: buffer } }
+}
+
+fn values(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    wanted: &[Wanted],
+) -> (CK_RV, Vec<(CK_ULONG, Vec<u8>)>) {
+    let mut buffers = vec![vec![0u8; ENOUGH]; wanted.len()];
+    let mut entries: Vec<CK_ATTRIBUTE> = wanted
+        .iter()
+        .zip(&mut buffers)
+        .map(|(Wanted { kind, room }, buffer)| CK_ATTRIBUTE {
+            type_: *kind,
+            pValue: match room {
+                Room::Query => ptr::null_mut(),
+                _ => buffer.as_mut_ptr().cast(),
+            },
+            ulValueLen: match room {
+                Room::Query => 0,
+                Room::Small => 1,
+                Room::Enough => ENOUGH as CK_ULONG,
+            },
+        })
+        .collect();
+    let rv = unsafe {
+        p.list.C_GetAttributeValue.unwrap()(
+            session,
+            object,
+            entries.as_mut_ptr(),
+            entries.len() as CK_ULONG,
+        )
+    };
+    let given = entries.iter().zip(buffers).map(|(entry, mut buffer)| {
+        let unwritten = entry.pValue.is_null() || entry.ulValueLen == CK_UNAVAILABLE_INFORMATION;
+        buffer.truncate(if unwritten { 0 } else { entry.ulValueLen as usize });
+        (entry.ulValueLen, buffer)
+    });
+    (rv, given.collect())
+}
+
+fn begin(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    kind: Kind,
+    mechanism: *mut CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+) -> CK_RV {
+    let list = p.list;
+    unsafe {
+        match kind {
+            Kind::Encrypt => list.C_EncryptInit.unwrap()(session, mechanism, key),
+            Kind::Decrypt => list.C_DecryptInit.unwrap()(session, mechanism, key),
+            Kind::Digest => list.C_DigestInit.unwrap()(session, mechanism),
+            Kind::Sign => list.C_SignInit.unwrap()(session, mechanism, key),
+            Kind::Verify => list.C_VerifyInit.unwrap()(session, mechanism, key),
+        }
+    }
+}
+
+fn update(p: &P11, session: CK_SESSION_HANDLE, kind: Kind, data: &[u8]) -> CK_RV {
+    let list = p.list;
+    let (part, len) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+    let mut out = [0u8; ENOUGH];
+    let mut out_len = out.len() as CK_ULONG;
+    let (out, out_len) = (out.as_mut_ptr(), &mut out_len);
+    unsafe {
+        match kind {
+            Kind::Encrypt => list.C_EncryptUpdate.unwrap()(session, part, len, out, out_len),
+            Kind::Decrypt => list.C_DecryptUpdate.unwrap()(session, part, len, out, out_len),
+            Kind::Digest => list.C_DigestUpdate.unwrap()(session, part, len),
+            Kind::Sign => list.C_SignUpdate.unwrap()(session, part, len),
+            Kind::Verify => list.C_VerifyUpdate.unwrap()(session, part, len),
+        }
+    }
+}
+
+impl Kind {
+    fn op(self) -> Op {
+        match self {
+            Self::Encrypt => Op::Encrypt,
+            Self::Decrypt => Op::Decrypt,
+            Self::Digest => Op::Digest,
+            Self::Sign => Op::Sign,
+            Self::Verify => panic!("verification has no output"),
+        }
+    }
+}
+
+impl Mechanism {
+    fn raw(self, parameter: &mut [u8]) -> CK_MECHANISM {
+        let (pointer, len) = match self.parameter {
+            true => (parameter.as_mut_ptr().cast(), parameter.len()),
+            false => (ptr::null_mut(), 0),
+        };
+        CK_MECHANISM { mechanism: self.ckm, pParameter: pointer, ulParameterLen: len as CK_ULONG }
+    }
+}

@@ -1,0 +1,158 @@
+//! Runs sequences against the module: the tokens, made once, and a fresh store for each case.
+
+use std::path::{Path, PathBuf};
+
+use cryptoki_sys::*;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::call::{Call, SLOTS, sequences};
+use super::drive;
+use super::state::Model;
+use crate::common::fixture::*;
+use crate::common::p11::*;
+
+/// How many sequences a share has, and how long each is.
+const CASES: u32 = 500;
+const CALLS: usize = 50;
+
+/// Two tokens with a key pair of each type, and what was in the store when they were made.
+pub struct Bench {
+    p: P11,
+    rig: Rig,
+    beginning: Model,
+    /// The store's files.
+    snapshot: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let rig = Rig::new();
+        // Wrong PINs are part of the play: none is counted for longer than a moment.
+        rig.tpm.set_lockout(1_000_000, 0);
+        let p = P11::start();
+        let mut beginning = Model::new(&SLOTS, SO_PIN, PIN);
+        for slot in SLOTS {
+            make_token(&p, slot);
+            let session = p.rw(slot);
+            p.login(session, CKU_USER, PIN).unwrap();
+            let pairs = [ec_pair(&p, session, b"ec", true), rsa_pair(&p, session, b"rsa", true)];
+            for (public, private) in pairs {
+                let keys = [public, private].map(|key| drive::read(&p, session, key));
+                beginning.add_pair(slot, &keys);
+            }
+        }
+        p.finalize().unwrap();
+        let snapshot = files(rig.path());
+        Self { p, rig, beginning, snapshot }
+    }
+
+    /// The library and the store as they were.
+    fn reset(&self) {
+        match self.p.finalize() {
+            Ok(()) | Err(CKR_CRYPTOKI_NOT_INITIALIZED) => {}
+            Err(rv) => panic!("C_Finalize: 0x{rv:x}"),
+        }
+        for (path, _) in files(self.rig.path()) {
+            std::fs::remove_file(path).unwrap();
+        }
+        for (path, bytes) in &self.snapshot {
+            std::fs::write(path, bytes).unwrap();
+        }
+        self.p.initialize().unwrap();
+    }
+
+    /// One case, from the beginning.
+    pub fn play(&self, calls: &[Call]) -> Result<(), Difference> {
+        self.reset();
+        let mut model = self.beginning.clone();
+        let mut story = String::new();
+        for (place, call) in calls.iter().enumerate() {
+            for step in model.resolve(call) {
+                let answer = drive::perform(&self.p, &model, &step);
+                story += &format!("{step:?}\n    -> 0x{:x} {:?}\n", answer.rv, answer.given);
+                if let Err(why) = model.judge(&step, &answer) {
+                    story += &format!("    !! {why}\n");
+                    return Err(Difference { place, story });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the module and the model differ.
+pub struct Difference {
+    /// The call's index in its sequence.
+    place: usize,
+    /// All steps up to there, and what was answered.
+    story: String,
+}
+
+/// Leaves out of a sequence that fails what it fails without: ever smaller stretches of it. Gives
+/// the sequence and what it fails with.
+fn shrink(bench: &Bench, mut calls: Vec<Call>, mut seen: Difference) -> (Vec<Call>, Difference) {
+    calls.truncate(seen.place + 1);
+    let mut stretch = calls.len() / 2;
+    while stretch > 0 {
+        let mut from = 0;
+        let mut smaller = false;
+        while from < calls.len() {
+            let mut fewer = calls.clone();
+            fewer.drain(from..(from + stretch).min(calls.len()));
+            if let Err(difference) = bench.play(&fewer) {
+                fewer.truncate(difference.place + 1);
+                (calls, seen, smaller) = (fewer, difference, true);
+            } else {
+                from += stretch;
+            }
+        }
+        if !smaller || stretch > 1 {
+            stretch /= 2;
+        }
+    }
+    (calls, seen)
+}
+
+/// All files below a directory, with what is in them.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![(path.clone(), std::fs::read(&path).unwrap())],
+        })
+        .collect()
+}
+
+/// A share of the random sequences.
+pub fn random_sequences(share: u8) {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let full = std::env::var("HIERARKEY_TEST_SIZE").as_deref() == Ok("full");
+    let cases = number("HIERARKEY_MODEL_CASES").map_or(CASES, |cases| cases as u32);
+    let calls = number("HIERARKEY_MODEL_CALLS").map_or(CALLS, |calls| calls as usize);
+    let seed = number("HIERARKEY_MODEL_SEED").unwrap_or_else(rand_seed);
+    println!("HIERARKEY_MODEL_SEED={seed}");
+
+    let cases = if full { cases * 10 } else { cases };
+    // Proptest only makes the sequences: `shrink` knows better what to leave out.
+    let mut bytes = [share; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let strategy = sequences(calls);
+    let bench = Bench::new();
+    for case in 0..cases {
+        let calls = strategy.new_tree(&mut runner).unwrap().current();
+        if let Err(difference) = bench.play(&calls) {
+            let (calls, Difference { story, .. }) = shrink(&bench, calls, difference);
+            panic!("HIERARKEY_MODEL_SEED={seed}, share {share}, case {case}:\n{story}\n{calls:?}");
+        }
+    }
+}
+
+/// Another one each time.
+fn rand_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

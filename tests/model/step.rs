@@ -1,0 +1,162 @@
+//! One call with its real arguments, and what was answered: all that passes between the module and
+//! the model.
+
+use cryptoki_sys::*;
+
+use crate::common::p11::Attr;
+
+/// An operation that works on data. A search is one too, but has calls of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Encrypt,
+    Decrypt,
+    Digest,
+    Sign,
+    Verify,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] =
+        [Self::Encrypt, Self::Decrypt, Self::Digest, Self::Sign, Self::Verify];
+
+    pub fn flag(self) -> CK_FLAGS {
+        match self {
+            Self::Encrypt => CKF_ENCRYPT,
+            Self::Decrypt => CKF_DECRYPT,
+            Self::Digest => CKF_DIGEST,
+            Self::Sign => CKF_SIGN,
+            Self::Verify => CKF_VERIFY,
+        }
+    }
+}
+
+/// How much room the caller gives for output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A NULL buffer: the length is asked for.
+    Query,
+    /// One byte, which is less than any output here has.
+    Small,
+    /// More than any output here has.
+    Enough,
+}
+
+/// A mechanism; `parameter`: with one, which none of these has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mechanism {
+    pub ckm: CK_MECHANISM_TYPE,
+    pub parameter: bool,
+}
+
+/// A call. Handles, PINs and data are what the module gets.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Initialize,
+    Finalize,
+    Open { slot: CK_SLOT_ID, flags: CK_FLAGS },
+    Close { session: CK_SESSION_HANDLE },
+    CloseAll { slot: CK_SLOT_ID },
+    SessionInfo { session: CK_SESSION_HANDLE },
+    TokenInfo { slot: CK_SLOT_ID },
+    Login { session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: Vec<u8> },
+    Logout { session: CK_SESSION_HANDLE },
+    InitPin { session: CK_SESSION_HANDLE, pin: Vec<u8> },
+    SetPin { session: CK_SESSION_HANDLE, old: Vec<u8>, new: Vec<u8> },
+    Create { session: CK_SESSION_HANDLE, template: Vec<Attr> },
+    Copy { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: Vec<Attr> },
+    Destroy { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE },
+    Get { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, wanted: Vec<Wanted> },
+    Set { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: Vec<Attr> },
+    FindInit { session: CK_SESSION_HANDLE, template: Vec<Attr> },
+    Find { session: CK_SESSION_HANDLE, max: usize },
+    FindFinal { session: CK_SESSION_HANDLE },
+    Begin { session: CK_SESSION_HANDLE, kind: Kind, mechanism: Mechanism, key: CK_OBJECT_HANDLE },
+    /// `C_…Init` with a NULL mechanism.
+    BeginNull { session: CK_SESSION_HANDLE, kind: Kind, key: CK_OBJECT_HANDLE },
+    OneShot { session: CK_SESSION_HANDLE, kind: Kind, data: Vec<u8>, room: Room },
+    Update { session: CK_SESSION_HANDLE, kind: Kind, data: Vec<u8> },
+    Final { session: CK_SESSION_HANDLE, kind: Kind, room: Room },
+    Verify { session: CK_SESSION_HANDLE, data: Vec<u8>, signature: Vec<u8> },
+    VerifyFinal { session: CK_SESSION_HANDLE, signature: Vec<u8> },
+    Cancel { session: CK_SESSION_HANDLE, flags: CK_FLAGS },
+    Random { session: CK_SESSION_HANDLE, len: usize },
+    /// A P-256 pair.
+    GeneratePair { session: CK_SESSION_HANDLE, public: Vec<Attr>, private: Vec<Attr> },
+}
+
+/// One entry of a `C_GetAttributeValue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub kind: CK_ATTRIBUTE_TYPE,
+    pub room: Room,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub rv: CK_RV,
+    pub given: Given,
+}
+
+/// The output of a call. On an error mostly [`Given::Nothing`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    Nothing,
+    Session(CK_SESSION_HANDLE),
+    Born(Vec<Born>),
+    /// Handles, with CKA_UNIQUE_ID of those that the model does not know yet.
+    Found(Vec<(CK_OBJECT_HANDLE, Option<Vec<u8>>)>),
+    /// The length said, and the bytes where there was room for them.
+    Output {
+        len: usize,
+        bytes: Vec<u8>,
+    },
+    /// For each entry the length, and the bytes where there was room for them.
+    Values(Vec<(CK_ULONG, Vec<u8>)>),
+    SessionInfo {
+        slot: CK_SLOT_ID,
+        state: CK_STATE,
+        flags: CK_FLAGS,
+    },
+    TokenInfo {
+        flags: CK_FLAGS,
+        sessions: CK_ULONG,
+        rw_sessions: CK_ULONG,
+    },
+}
+
+/// A new object: its handle, and those of [`READ`] that it answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Born {
+    pub handle: CK_OBJECT_HANDLE,
+    pub attributes: Vec<(CK_ATTRIBUTE_TYPE, Vec<u8>)>,
+}
+
+/// The attributes that the model follows.
+pub const READ: [CK_ATTRIBUTE_TYPE; 25] = [
+    CKA_CLASS,
+    CKA_UNIQUE_ID,
+    CKA_TOKEN,
+    CKA_PRIVATE,
+    CKA_MODIFIABLE,
+    CKA_COPYABLE,
+    CKA_DESTROYABLE,
+    CKA_LABEL,
+    CKA_VALUE,
+    CKA_APPLICATION,
+    CKA_CERTIFICATE_TYPE,
+    CKA_TRUSTED,
+    CKA_SUBJECT,
+    CKA_KEY_TYPE,
+    CKA_ID,
+    CKA_SIGN,
+    CKA_VERIFY,
+    CKA_ENCRYPT,
+    CKA_DECRYPT,
+    CKA_SENSITIVE,
+    CKA_EXTRACTABLE,
+    CKA_ALWAYS_SENSITIVE,
+    CKA_NEVER_EXTRACTABLE,
+    CKA_WRAP_WITH_TRUSTED,
+    CKA_LOCAL,
+];
