@@ -60,6 +60,11 @@ impl Kind {
     }
 }
 
+/// What of the data is signed: CKM_ECDSA takes the leftmost bits, as many as the curve has.
+fn digest_of(ckm: CK_MECHANISM_TYPE, data: &[u8]) -> &[u8] {
+    if ckm == CKM_ECDSA { data.get(..SHA256_LEN).unwrap_or(data) } else { data }
+}
+
 impl Operation {
     fn multi_part(&self) -> bool {
         service(self.ckm).is_some_and(|service| service.multi_part)
@@ -326,6 +331,13 @@ impl Model {
                 rules.must(begun, rv);
             }
         }
+        // Bad padding is either refused or answered with something that looks like a plaintext.
+        let garbage = kind == Kind::Decrypt && self.plaintext(&operation, data).is_none();
+        rules.may(garbage, CKR_ENCRYPTED_DATA_INVALID);
+        rules.may(garbage, CKR_ENCRYPTED_DATA_LEN_RANGE);
+        // No digest that CKM_ECDSA is for has this length; it truncates, or refuses.
+        let odd = data.is_empty() || data.len() > 64;
+        rules.may(operation.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE);
         let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
             self.enough_said(&operation, kind, data, answer)?;
@@ -375,12 +387,16 @@ impl Model {
         operation.doubts(&mut rules);
         rules
             .must(operation.phase == Phase::OneShotAsked, CKR_OPERATION_ACTIVE)
-            .must(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
+            .must(!operation.multi_part() && room != Room::Query, CKR_FUNCTION_NOT_SUPPORTED)
+            .may(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
         rules.must(room == Room::Small && !rules.refuses(), CKR_BUFFER_TOO_SMALL);
         let ok = rules.judge(answer.rv)?;
         let data = operation.data.clone();
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
-            self.enough_said(&operation, kind, &data, answer)?;
+            // A mechanism without parts has nothing for a final call to give.
+            if operation.multi_part() {
+                self.enough_said(&operation, kind, &data, answer)?;
+            }
             let after = matches!(
                 operation.phase,
                 Phase::Updated | Phase::FinalAsked { after: true }
@@ -399,15 +415,9 @@ impl Model {
             (Kind::Decrypt, _) if data.len() != RSA_LEN => {
                 vec![CKR_ENCRYPTED_DATA_LEN_RANGE]
             }
-            (Kind::Decrypt, _) if self.plaintext(operation, data).is_none() => {
-                vec![CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE]
-            }
             (Kind::Sign | Kind::Encrypt | Kind::Verify, CKM_RSA_PKCS)
                 if data.len() > RSA_LEN - RSA_PKCS_OVERHEAD =>
             {
-                vec![CKR_DATA_LEN_RANGE]
-            }
-            (Kind::Sign | Kind::Verify, CKM_ECDSA) if data.len() > SHA256_LEN => {
                 vec![CKR_DATA_LEN_RANGE]
             }
             _ => Vec::new(),
@@ -453,6 +463,10 @@ impl Model {
     /// Checks a result, and keeps it for the operation that undoes or verifies it.
     fn made(&mut self, operation: &Operation, kind: Kind, data: &[u8], answer: &Answer) -> Verdict {
         let Given::Output { bytes, .. } = &answer.given else { return Err("no output".into()) };
+        if kind == Kind::Decrypt && self.plaintext(operation, data).is_none() {
+            let most = RSA_LEN - RSA_PKCS_OVERHEAD;
+            return check(bytes.len() <= most, || format!("{} bytes decrypted", bytes.len()));
+        }
         let needed = self.length(operation, kind, data);
         check(bytes.len() == needed, || format!("{} bytes made, not {needed}", bytes.len()))?;
         let right = match kind {
@@ -495,11 +509,13 @@ impl Model {
                 made.signature
                     && Some(made.pair) == pair
                     && made.ckm == operation.ckm
-                    && made.data == data
+                    && digest_of(made.ckm, &made.data) == digest_of(made.ckm, data)
                     && made.bytes == signature
             });
             let len = self.length(operation, Kind::Verify, data);
+            let odd = data.is_empty() || data.len() > 64;
             rules
+                .may(operation.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE)
                 .must(signature.len() != len, CKR_SIGNATURE_LEN_RANGE)
                 .must(!genuine && signature.len() == len, CKR_SIGNATURE_INVALID);
         }
