@@ -18,6 +18,8 @@ mod judge;
 mod objects;
 #[path = "model/operations.rs"]
 mod operations;
+#[path = "model/refusals.rs"]
+mod refusals;
 #[path = "model/resolve.rs"]
 mod resolve;
 #[path = "model/run.rs"]

@@ -67,7 +67,10 @@ pub enum Call {
     Initialize,
     /// C_Finalize, a call that comes too late, C_Initialize.
     Restart,
-    Open { slot: CK_SLOT_ID, flags: CK_FLAGS },
+    Open {
+        slot: CK_SLOT_ID,
+        flags: CK_FLAGS,
+    },
     Close(SessionPick),
     CloseAll(CK_SLOT_ID),
     SessionInfo(SessionPick),
@@ -94,7 +97,11 @@ pub enum Call {
     Final(SessionPick, KindPick, Room, SignaturePick),
     Cancel(SessionPick, CK_FLAGS),
     Random(SessionPick, usize),
-    GeneratePair { session: SessionPick, token: bool, label: u8 },
+    GeneratePair {
+        session: SessionPick,
+        token: bool,
+        label: u8,
+    },
 }
 
 /// Data to work on: what suits the operation, or so many bytes.
@@ -322,13 +329,7 @@ fn label() -> impl Strategy<Value = Attr> {
 }
 
 fn storage_flag() -> impl Strategy<Value = Attr> {
-    let kind = select(vec![
-        CKA_TOKEN,
-        CKA_PRIVATE,
-        CKA_MODIFIABLE,
-        CKA_COPYABLE,
-        CKA_DESTROYABLE,
-    ]);
+    let kind = select(vec![CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE]);
     (kind, any::<bool>()).prop_map(|(kind, on)| flag(kind, on))
 }
 

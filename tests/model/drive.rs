@@ -23,13 +23,9 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Open { slot, flags } => answer(p.open(*slot, *flags).map(Given::Session)),
         Step::Close { session } => nothing(p.close(*session)),
         Step::CloseAll { slot } => nothing(p.close_all(*slot)),
-        Step::SessionInfo { session } => {
-            answer(p.session_info(*session).map(|info| Given::SessionInfo {
-                slot: info.slotID,
-                state: info.state,
-                flags: info.flags,
-            }))
-        }
+        Step::SessionInfo { session } => answer(p.session_info(*session).map(|info| {
+            Given::SessionInfo { slot: info.slotID, state: info.state, flags: info.flags }
+        })),
         Step::TokenInfo { slot } => answer(p.token_info(*slot).map(|info| Given::TokenInfo {
             flags: info.flags,
             sessions: info.ulSessionCount,
@@ -92,9 +88,9 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Cancel { session, flags } => {
             raw_answer(unsafe { p.list.C_SessionCancel.unwrap()(*session, *flags) })
         }
-        Step::Random { session, len } => answer(
-            p.random(*session, *len).map(|bytes| Given::Output { len: bytes.len(), bytes }),
-        ),
+        Step::Random { session, len } => {
+            answer(p.random(*session, *len).map(|bytes| Given::Output { len: bytes.len(), bytes }))
+        }
         Step::GeneratePair { session, public, private } => born(
             p,
             *session,

@@ -72,15 +72,15 @@ impl Model {
     pub fn judge(&mut self, step: &Step, answer: &Answer) -> Verdict {
         if !self.initialized && !matches!(step, Step::Initialize) {
             let mut rules = Rules::new();
-            return rules
-                .must(true, CKR_CRYPTOKI_NOT_INITIALIZED)
-                .judge(answer.rv)
-                .map(|_| ());
+            return rules.must(true, CKR_CRYPTOKI_NOT_INITIALIZED).judge(answer.rv).map(|_| ());
         }
         if let Some(session) = step.session()
             && !self.sessions.contains_key(&session)
         {
-            return Rules::new().must(true, CKR_SESSION_HANDLE_INVALID).judge(answer.rv).map(|_| ());
+            return Rules::new()
+                .must(true, CKR_SESSION_HANDLE_INVALID)
+                .judge(answer.rv)
+                .map(|_| ());
         }
         match step {
             Step::Initialize => {
@@ -126,7 +126,8 @@ impl Model {
             Step::SetPin { session, old, new } => self.set_pin(*session, old, new, answer),
             Step::Random { len, .. } => {
                 if Rules::new().judge(answer.rv)? {
-                    let same = matches!(&answer.given, Given::Output { bytes, .. } if bytes.len() == *len);
+                    let same =
+                        matches!(&answer.given, Given::Output { bytes, .. } if bytes.len() == *len);
                     check(same, || format!("{len} random bytes asked: {:?}", answer.given))?;
                 }
                 Ok(())
@@ -175,9 +176,7 @@ impl Model {
             state: session.state(self.login(session.slot)),
             flags: CKF_SERIAL_SESSION | rw,
         };
-        check(answer.given == expected, || {
-            format!("{:?}, expected {expected:?}", answer.given)
-        })
+        check(answer.given == expected, || format!("{:?}, expected {expected:?}", answer.given))
     }
 
     fn token_info(&self, slot: CK_SLOT_ID, answer: &Answer) -> Verdict {

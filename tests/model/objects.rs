@@ -48,7 +48,12 @@ impl Model {
         let asked = collect(template, &mut rules);
         let is_true = |kind| asked.get(&kind).is_some_and(|value| value == &[1]);
         let class = asked.get(&CKA_CLASS);
-        self.may_write(&self.sessions[&session], is_true(CKA_TOKEN), is_true(CKA_PRIVATE), &mut rules);
+        self.may_write(
+            &self.sessions[&session],
+            is_true(CKA_TOKEN),
+            is_true(CKA_PRIVATE),
+            &mut rules,
+        );
         rules
             .must(class.is_none(), CKR_TEMPLATE_INCOMPLETE)
             .must(asked.contains_key(&UNKNOWN), CKR_ATTRIBUTE_TYPE_INVALID)
@@ -58,7 +63,8 @@ impl Model {
         bad_flags(template, &mut rules);
         if class.is_some_and(|class| class == &CKO_CERTIFICATE.to_ne_bytes()) {
             let missing = |kind| !asked.contains_key(&kind);
-            let missing = missing(CKA_CERTIFICATE_TYPE) || missing(CKA_SUBJECT) || missing(CKA_VALUE);
+            let missing =
+                missing(CKA_CERTIFICATE_TYPE) || missing(CKA_SUBJECT) || missing(CKA_VALUE);
             rules.must(missing, CKR_TEMPLATE_INCOMPLETE);
             let so_in = self.login(self.slot_of(session)) == Some(CKU_SO);
             rules.must(is_true(CKA_TRUSTED) && !so_in, CKR_ATTRIBUTE_READ_ONLY);
@@ -95,11 +101,14 @@ impl Model {
         bad_flags(template, &mut rules);
         for (kind, value) in &asked {
             match *kind {
-                CKA_CLASS | CKA_UNIQUE_ID | CKA_KEY_TYPE | CKA_LOCAL => {
-                    rules.must(true, CKR_ATTRIBUTE_READ_ONLY);
-                }
-                CKA_COPYABLE | CKA_EXTRACTABLE if value == &[1] && !source.flag(*kind) => {
-                    rules.must(source.is_key() || *kind == CKA_COPYABLE, CKR_ATTRIBUTE_READ_ONLY);
+                CKA_UNIQUE_ID => _ = rules.must(true, CKR_ATTRIBUTE_READ_ONLY),
+                // What it is already is no change.
+                CKA_CLASS => {
+                    let same = source.attributes.get(kind) == Some(value);
+                    rules
+                        .must(!same, CKR_ATTRIBUTE_READ_ONLY)
+                        .must(!same, CKR_TEMPLATE_INCONSISTENT)
+                        .may(true, CKR_ATTRIBUTE_READ_ONLY);
                 }
                 // What may not be changed in an object may change in its copy, or not.
                 CKA_LABEL | CKA_MODIFIABLE | CKA_DESTROYABLE => {
@@ -351,7 +360,11 @@ fn change(object: &Object, kind: CK_ATTRIBUTE_TYPE, value: &[u8], rules: &mut Ru
         CKA_VERIFY if object.class() == CKO_PUBLIC_KEY => {
             rules.may(true, CKR_ATTRIBUTE_READ_ONLY);
         }
-        CKA_VALUE if !object.is_key() => _ = rules.must(true, CKR_ATTRIBUTE_READ_ONLY),
+        // A value is read-only where there is one; a key of another type has none.
+        CKA_VALUE => {
+            let key = object.is_key();
+            rules.must(true, CKR_ATTRIBUTE_READ_ONLY).must(key, CKR_TEMPLATE_INCONSISTENT);
+        }
         UNKNOWN => _ = rules.must(true, CKR_ATTRIBUTE_TYPE_INVALID),
         // An attribute that there is, but not of this object.
         _ => _ = rules.must(true, CKR_TEMPLATE_INCONSISTENT),

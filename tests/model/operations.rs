@@ -154,12 +154,7 @@ impl Model {
     }
 
     /// What an …Init says about the operations that are there. `kind` is None for a search.
-    fn exclusivity(
-        &mut self,
-        session: CK_SESSION_HANDLE,
-        kind: Option<Kind>,
-        rules: &mut Rules,
-    ) {
+    fn exclusivity(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>, rules: &mut Rules) {
         let here = self.here(session);
         let beside = |other: Kind| {
             kind.is_some_and(|kind| {
@@ -388,7 +383,9 @@ impl Model {
         rules
             .must(operation.phase == Phase::OneShotAsked, CKR_OPERATION_ACTIVE)
             .must(!operation.multi_part() && room != Room::Query, CKR_FUNCTION_NOT_SUPPORTED)
-            .may(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
+            // Without parts there is nothing to be final about; how long it were may be said.
+            .may(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED)
+            .may(!operation.multi_part() && room == Room::Small, CKR_BUFFER_TOO_SMALL);
         rules.must(room == Room::Small && !rules.refuses(), CKR_BUFFER_TOO_SMALL);
         let ok = rules.judge(answer.rv)?;
         let data = operation.data.clone();
@@ -397,10 +394,8 @@ impl Model {
             if operation.multi_part() {
                 self.enough_said(&operation, kind, &data, answer)?;
             }
-            let after = matches!(
-                operation.phase,
-                Phase::Updated | Phase::FinalAsked { after: true }
-            );
+            let after =
+                matches!(operation.phase, Phase::Updated | Phase::FinalAsked { after: true });
             operation.phase = Phase::FinalAsked { after };
             self.put_back(session, kind, operation);
         } else if ok {
@@ -430,9 +425,9 @@ impl Model {
 
     fn plaintext(&self, operation: &Operation, ciphertext: &[u8]) -> Option<&Product> {
         let pair = self.pair_of(operation);
-        self.products.iter().find(|made| {
-            !made.signature && Some(made.pair) == pair && made.bytes == ciphertext
-        })
+        self.products
+            .iter()
+            .find(|made| !made.signature && Some(made.pair) == pair && made.bytes == ciphertext)
     }
 
     /// How long the result is.

@@ -139,7 +139,8 @@ impl Model {
 
     fn pick_session(&self, pick: SessionPick) -> CK_SESSION_HANDLE {
         let open = self.sessions.keys().copied();
-        let closed = self.closed.iter().copied().filter(|handle| !self.sessions.contains_key(handle));
+        let closed =
+            self.closed.iter().copied().filter(|handle| !self.sessions.contains_key(handle));
         match pick {
             SessionPick::Open(which) => choose(open.collect(), which),
             SessionPick::Closed(which) => choose(closed.collect(), which),
@@ -239,9 +240,8 @@ impl Model {
         pick: SignaturePick,
     ) -> (Vec<u8>, Vec<u8>) {
         let operation = self.operation(session, Kind::Verify);
-        let rsa = operation.is_some_and(|operation| {
-            matches!(operation.ckm, CKM_RSA_PKCS | CKM_SHA256_RSA_PKCS)
-        });
+        let rsa = operation
+            .is_some_and(|operation| matches!(operation.ckm, CKM_RSA_PKCS | CKM_SHA256_RSA_PKCS));
         let len = if rsa { 256 } else { 64 };
         match pick {
             SignaturePick::Genuine(which) => {

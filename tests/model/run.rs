@@ -1,5 +1,7 @@
 //! Runs sequences against the module: the tokens, made once, and a fresh store for each case.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cryptoki_sys::*;
@@ -9,6 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::call::{Call, SLOTS, sequences};
 use super::drive;
 use super::state::Model;
+use super::step::Step;
 use crate::common::fixture::*;
 use crate::common::p11::*;
 
@@ -23,6 +26,8 @@ pub struct Bench {
     beginning: Model,
     /// The store's files.
     snapshot: Vec<(PathBuf, Vec<u8>)>,
+    /// Of each call, how often it went well and how often it was refused.
+    tally: RefCell<BTreeMap<String, (u32, u32)>>,
 }
 
 impl Bench {
@@ -44,7 +49,7 @@ impl Bench {
         }
         p.finalize().unwrap();
         let snapshot = files(rig.path());
-        Self { p, rig, beginning, snapshot }
+        Self { p, rig, beginning, snapshot, tally: RefCell::default() }
     }
 
     /// The library and the store as they were.
@@ -70,14 +75,46 @@ impl Bench {
         for (place, call) in calls.iter().enumerate() {
             for step in model.resolve(call) {
                 let answer = drive::perform(&self.p, &model, &step);
+                self.count(&step, answer.rv);
                 story += &format!("{step:?}\n    -> 0x{:x} {:?}\n", answer.rv, answer.given);
                 if let Err(why) = model.judge(&step, &answer) {
+                    self.count(&step, answer.rv);
                     story += &format!("    !! {why}\n");
                     return Err(Difference { place, story });
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Bench {
+    fn count(&self, step: &Step, rv: CK_RV) {
+        let name = match step {
+            Step::Begin { kind, .. } => format!("C_{kind:?}Init"),
+            Step::OneShot { kind, .. } => format!("C_{kind:?}"),
+            Step::Final { kind, .. } => format!("C_{kind:?}Final"),
+            Step::Update { kind, .. } => format!("C_{kind:?}Update"),
+            _ => {
+                let all = format!("{step:?}");
+                all.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
+            }
+        };
+        let mut tally = self.tally.borrow_mut();
+        let (well, refused) = tally.entry(name).or_default();
+        *if rv == CKR_OK { well } else { refused } += 1;
+    }
+
+    /// That the sequences met what they are for: each call was tried, went well and was refused.
+    fn assert_thorough(&self) {
+        let tally = self.tally.borrow();
+        assert!(tally.len() >= 40, "not all calls were made: {tally:#?}");
+        for (name, (well, refused)) in tally.iter() {
+            // These mechanisms have no parts.
+            let never = ["C_EncryptUpdate", "C_DecryptUpdate"].contains(&name.as_str());
+            assert!(*well > 0 || never, "{name} never went well: {tally:#?}");
+            assert!(*refused > 0, "{name} was never refused: {tally:#?}");
+        }
     }
 }
 
@@ -143,11 +180,15 @@ pub fn random_sequences(share: u8) {
     let strategy = sequences(calls);
     let bench = Bench::new();
     for case in 0..cases {
-        let calls = strategy.new_tree(&mut runner).unwrap().current();
-        if let Err(difference) = bench.play(&calls) {
-            let (calls, Difference { story, .. }) = shrink(&bench, calls, difference);
+        let sequence = strategy.new_tree(&mut runner).unwrap().current();
+        if let Err(difference) = bench.play(&sequence) {
+            let (calls, Difference { story, .. }) = shrink(&bench, sequence, difference);
             panic!("HIERARKEY_MODEL_SEED={seed}, share {share}, case {case}:\n{story}\n{calls:?}");
         }
+    }
+    println!("{:#?}", bench.tally.borrow());
+    if cases >= CASES && calls >= CALLS {
+        bench.assert_thorough();
     }
 }
 

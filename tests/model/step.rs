@@ -53,35 +53,124 @@ pub struct Mechanism {
 pub enum Step {
     Initialize,
     Finalize,
-    Open { slot: CK_SLOT_ID, flags: CK_FLAGS },
-    Close { session: CK_SESSION_HANDLE },
-    CloseAll { slot: CK_SLOT_ID },
-    SessionInfo { session: CK_SESSION_HANDLE },
-    TokenInfo { slot: CK_SLOT_ID },
-    Login { session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: Vec<u8> },
-    Logout { session: CK_SESSION_HANDLE },
-    InitPin { session: CK_SESSION_HANDLE, pin: Vec<u8> },
-    SetPin { session: CK_SESSION_HANDLE, old: Vec<u8>, new: Vec<u8> },
-    Create { session: CK_SESSION_HANDLE, template: Vec<Attr> },
-    Copy { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: Vec<Attr> },
-    Destroy { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE },
-    Get { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, wanted: Vec<Wanted> },
-    Set { session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: Vec<Attr> },
-    FindInit { session: CK_SESSION_HANDLE, template: Vec<Attr> },
-    Find { session: CK_SESSION_HANDLE, max: usize },
-    FindFinal { session: CK_SESSION_HANDLE },
-    Begin { session: CK_SESSION_HANDLE, kind: Kind, mechanism: Mechanism, key: CK_OBJECT_HANDLE },
+    Open {
+        slot: CK_SLOT_ID,
+        flags: CK_FLAGS,
+    },
+    Close {
+        session: CK_SESSION_HANDLE,
+    },
+    CloseAll {
+        slot: CK_SLOT_ID,
+    },
+    SessionInfo {
+        session: CK_SESSION_HANDLE,
+    },
+    TokenInfo {
+        slot: CK_SLOT_ID,
+    },
+    Login {
+        session: CK_SESSION_HANDLE,
+        user: CK_USER_TYPE,
+        pin: Vec<u8>,
+    },
+    Logout {
+        session: CK_SESSION_HANDLE,
+    },
+    InitPin {
+        session: CK_SESSION_HANDLE,
+        pin: Vec<u8>,
+    },
+    SetPin {
+        session: CK_SESSION_HANDLE,
+        old: Vec<u8>,
+        new: Vec<u8>,
+    },
+    Create {
+        session: CK_SESSION_HANDLE,
+        template: Vec<Attr>,
+    },
+    Copy {
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        template: Vec<Attr>,
+    },
+    Destroy {
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+    },
+    Get {
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        wanted: Vec<Wanted>,
+    },
+    Set {
+        session: CK_SESSION_HANDLE,
+        object: CK_OBJECT_HANDLE,
+        template: Vec<Attr>,
+    },
+    FindInit {
+        session: CK_SESSION_HANDLE,
+        template: Vec<Attr>,
+    },
+    Find {
+        session: CK_SESSION_HANDLE,
+        max: usize,
+    },
+    FindFinal {
+        session: CK_SESSION_HANDLE,
+    },
+    Begin {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        mechanism: Mechanism,
+        key: CK_OBJECT_HANDLE,
+    },
     /// `C_…Init` with a NULL mechanism.
-    BeginNull { session: CK_SESSION_HANDLE, kind: Kind, key: CK_OBJECT_HANDLE },
-    OneShot { session: CK_SESSION_HANDLE, kind: Kind, data: Vec<u8>, room: Room },
-    Update { session: CK_SESSION_HANDLE, kind: Kind, data: Vec<u8> },
-    Final { session: CK_SESSION_HANDLE, kind: Kind, room: Room },
-    Verify { session: CK_SESSION_HANDLE, data: Vec<u8>, signature: Vec<u8> },
-    VerifyFinal { session: CK_SESSION_HANDLE, signature: Vec<u8> },
-    Cancel { session: CK_SESSION_HANDLE, flags: CK_FLAGS },
-    Random { session: CK_SESSION_HANDLE, len: usize },
+    BeginNull {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        key: CK_OBJECT_HANDLE,
+    },
+    OneShot {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        data: Vec<u8>,
+        room: Room,
+    },
+    Update {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        data: Vec<u8>,
+    },
+    Final {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        room: Room,
+    },
+    Verify {
+        session: CK_SESSION_HANDLE,
+        data: Vec<u8>,
+        signature: Vec<u8>,
+    },
+    VerifyFinal {
+        session: CK_SESSION_HANDLE,
+        signature: Vec<u8>,
+    },
+    Cancel {
+        session: CK_SESSION_HANDLE,
+        flags: CK_FLAGS,
+    },
+    Random {
+        session: CK_SESSION_HANDLE,
+        len: usize,
+    },
     /// A P-256 pair.
-    GeneratePair { session: CK_SESSION_HANDLE, public: Vec<Attr>, private: Vec<Attr> },
+    GeneratePair {
+        session: CK_SESSION_HANDLE,
+        public: Vec<Attr>,
+        private: Vec<Attr>,
+    },
 }
 
 /// One entry of a `C_GetAttributeValue`.
