@@ -201,7 +201,7 @@ impl Model {
                 template.iter().all(|Attr(kind, value)| attributes.get(kind) == Some(value))
             };
             let left = self.visible(self.slot_of(session)).filter(matches).collect();
-            self.here(session).search = Some(Search { left, maybe: false });
+            self.here(session).search = Some(Search { left, lost: Vec::new(), maybe: false });
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Model {
         let Given::Found(found) = &answer.given else { return Err("no handles".into()) };
         let visible: Vec<usize> = self.visible(slot).collect();
         let live = search.left.iter().filter(|number| visible.contains(number)).count();
-        let bounds = live.min(max)..=search.left.len().min(max);
+        let bounds = live.min(max)..=(search.left.len() + search.lost.len()).min(max);
         check(bounds.contains(&found.len()), || {
             format!("{} objects found, expected {bounds:?}", found.len())
         })?;
@@ -237,14 +237,21 @@ impl Model {
             let Some(number) = known.or_else(of_id) else {
                 // What is gone since the search began may still be given, as a dead handle.
                 let gone = search.left.iter().position(|number| !visible.contains(number));
-                let gone = gone.ok_or_else(|| format!("handle {handle} of nothing ({id:?})"))?;
-                search.left.remove(gone);
+                match gone {
+                    Some(gone) => _ = search.left.remove(gone),
+                    None => {
+                        let lost = search.lost.pop();
+                        check(lost.is_some(), || format!("handle {handle} of nothing ({id:?})"))?;
+                    }
+                }
                 continue;
             };
-            let place = search.left.iter().position(|left| *left == number).ok_or_else(|| {
+            let before = search.left.len() + search.lost.len();
+            search.left.retain(|left| *left != number);
+            search.lost.retain(|lost| *lost != number);
+            check(search.left.len() + search.lost.len() < before, || {
                 format!("handle {handle}: its object was not looked for, or comes again")
             })?;
-            search.left.remove(place);
             if known.is_none() {
                 let stale = self.stale.contains(handle);
                 check(!stale, || format!("the object handle {handle} comes again"))?;

@@ -74,6 +74,8 @@ pub enum Phase {
 pub struct Search {
     /// Numbers of the objects that it has not given yet.
     pub left: Vec<usize>,
+    /// The private ones of those, once nobody was in: it may give them or not.
+    pub lost: Vec<usize>,
     pub maybe: bool,
 }
 
@@ -230,6 +232,9 @@ impl Model {
             });
             for operation in session.operations.values_mut() {
                 operation.orphan |= operation.key.is_some_and(|key| private.contains(&key));
+            }
+            if let Some(search) = &mut session.search {
+                search.lost.extend(search.left.extract_if(.., |it| private.contains(it)));
             }
         }
         for number in private {
