@@ -15,6 +15,12 @@ use crate::common::p11::{Attr, bytes, flag, ulong};
 #[derive(Clone, Copy, Debug)]
 pub enum SessionPick {
     Open(u8),
+    /// One with an operation.
+    Busy(u8),
+    /// One with a search.
+    Searching(u8),
+    /// One without.
+    Idle(u8),
     Closed(u8),
     Never,
 }
@@ -139,16 +145,26 @@ fn openings() -> impl Strategy<Value = Vec<Call>> {
     two.push(open(1, rw));
     two.push(open(0, CKF_SERIAL_SESSION));
     let officer = vec![open(1, rw), Call::Login(first, CKU_SO, PinPick::Right)];
-    select(vec![Vec::new(), vec![open(0, rw)], user, found.clone(), found, two, officer])
+    let mut new_pin = officer.clone();
+    new_pin.push(Call::InitPin(first, PinPick::New(0)));
+    prop_oneof![
+        1 => Just(Vec::new()),
+        1 => Just(vec![open(0, rw)]),
+        1 => Just(new_pin),
+        2 => Just(user),
+        6 => Just(found),
+        4 => Just(two),
+        1 => Just(officer),
+    ]
 }
 
 fn call() -> impl Strategy<Value = Call> {
     Union::new_weighted(vec![
-        (20, sessions().boxed()),
-        (10, logins().boxed()),
-        (22, objects().boxed()),
+        (16, sessions().boxed()),
+        (8, logins().boxed()),
+        (24, objects().boxed()),
         (12, searches().boxed()),
-        (36, operations().boxed()),
+        (40, operations().boxed()),
     ])
 }
 
@@ -161,7 +177,7 @@ fn sessions() -> impl Strategy<Value = Call> {
         1 => Just(CKF_SERIAL_SESSION | 0x4000),
     ];
     prop_oneof![
-        24 => (slot(), flags).prop_map(|(slot, flags)| Open { slot, flags }),
+        12 => (slot(), flags).prop_map(|(slot, flags)| Open { slot, flags }),
         9 => session().prop_map(Close),
         2 => slot().prop_map(CloseAll),
         14 => session().prop_map(SessionInfo),
@@ -185,7 +201,7 @@ fn logins() -> impl Strategy<Value = Call> {
     prop_oneof![
         24 => (session(), user, mostly_right.clone())
             .prop_map(|(session, user, pin)| Login(session, user, pin)),
-        10 => session().prop_map(Logout),
+        6 => session().prop_map(Logout),
         2 => (session(), new.clone()).prop_map(|(session, pin)| InitPin(session, pin)),
         2 => (session(), mostly_right, new).prop_map(|(session, old, new)| SetPin(session, old, new)),
     ]
@@ -201,7 +217,7 @@ fn objects() -> impl Strategy<Value = Call> {
         8 => (session(), object()).prop_map(|(session, object)| Destroy(session, object)),
         14 => (session(), object(), wanted)
             .prop_map(|(session, object, wanted)| Get(session, object, wanted)),
-        12 => (session(), object(), vec(change(), 1..4))
+        12 => (session(), object(), vec(change(), 1..3))
             .prop_map(|(session, object, template)| Set(session, object, template)),
         2 => (session(), any::<bool>(), 0u8..3)
             .prop_map(|(session, token, label)| GeneratePair { session, token, label }),
@@ -212,11 +228,11 @@ fn searches() -> impl Strategy<Value = Call> {
     use Call::*;
     let max = select(vec![0usize, 1, 2, 3, 50]);
     prop_oneof![
-        8 => (session(), wanted_objects()).prop_map(|(session, template)| Search(session, template)),
-        6 => (session(), wanted_objects())
+        8 => (idle(), wanted_objects()).prop_map(|(session, template)| Search(session, template)),
+        6 => (idle(), wanted_objects())
             .prop_map(|(session, template)| FindInit(session, template)),
-        8 => (session(), max).prop_map(|(session, max)| Find(session, max)),
-        4 => session().prop_map(FindFinal),
+        8 => (searching(), max).prop_map(|(session, max)| Find(session, max)),
+        4 => searching().prop_map(FindFinal),
     ]
 }
 
@@ -245,16 +261,16 @@ fn operations() -> impl Strategy<Value = Call> {
         CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_FIND_OBJECTS,
     ]);
     prop_oneof![
-        30 => (session(), beginning(), key())
+        30 => (idle(), beginning(), key())
             .prop_map(|(session, (kind, mechanism), key)| Begin(session, kind, mechanism, key)),
-        2 => (session(), kind(), object())
+        2 => (busy(), kind(), object())
             .prop_map(|(session, kind, key)| BeginNull(session, kind, key)),
-        26 => (session(), kind(), data(), room(), signature())
+        26 => (busy(), kind(), data(), room(), signature())
             .prop_map(|(s, kind, data, room, signature)| OneShot(s, kind, data, room, signature)),
-        14 => (session(), kind(), data()).prop_map(|(session, kind, data)| Update(session, kind, data)),
-        10 => (session(), kind(), room(), signature())
+        14 => (busy(), kind(), data()).prop_map(|(session, kind, data)| Update(session, kind, data)),
+        10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
-        3 => (session(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
+        3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
     ]
 }
 
@@ -268,6 +284,20 @@ fn session() -> impl Strategy<Value = SessionPick> {
         2 => any::<u8>().prop_map(SessionPick::Closed),
         1 => Just(SessionPick::Never),
     ]
+}
+
+/// For what goes on with an operation.
+fn busy() -> impl Strategy<Value = SessionPick> {
+    prop_oneof![8 => any::<u8>().prop_map(SessionPick::Busy), 1 => session()]
+}
+
+fn searching() -> impl Strategy<Value = SessionPick> {
+    prop_oneof![8 => any::<u8>().prop_map(SessionPick::Searching), 1 => session()]
+}
+
+/// For what begins one.
+fn idle() -> impl Strategy<Value = SessionPick> {
+    prop_oneof![5 => any::<u8>().prop_map(SessionPick::Idle), 1 => session()]
 }
 
 fn object() -> impl Strategy<Value = ObjectPick> {
@@ -294,7 +324,7 @@ fn kind() -> impl Strategy<Value = KindPick> {
 }
 
 fn room() -> impl Strategy<Value = Room> {
-    prop_oneof![5 => Just(Room::Enough), 2 => Just(Room::Query), 1 => Just(Room::Small)]
+    prop_oneof![7 => Just(Room::Enough), 2 => Just(Room::Query), 1 => Just(Room::Small)]
 }
 
 fn beginning() -> impl Strategy<Value = (Kind, Mechanism)> {
@@ -346,7 +376,7 @@ fn creation() -> impl Strategy<Value = Vec<Attr>> {
     ];
     let place = (any::<bool>(), any::<bool>())
         .prop_map(|(token, private)| vec![flag(CKA_TOKEN, token), flag(CKA_PRIVATE, private)]);
-    let others = vec(prop_oneof![4 => storage_flag(), 1 => fault(), 3 => label()], 0..3);
+    let others = vec(prop_oneof![10 => storage_flag(), 1 => fault(), 1 => label()], 0..3);
     (class, place, label(), 0u8..3, others).prop_map(|(class, place, label, value, others)| {
         let value = match class.len() {
             3 => CERTIFICATE,
@@ -402,15 +432,16 @@ fn change() -> impl Strategy<Value = Attr> {
     ]);
     prop_oneof![
         8 => label(),
-        4 => (on_off, any::<bool>()).prop_map(|(kind, on)| flag(kind, on)),
-        2 => refused,
+        2 => (on_off, any::<bool>()).prop_map(|(kind, on)| flag(kind, on)),
+        1 => refused,
     ]
 }
 
 fn attribute_type() -> impl Strategy<Value = CK_ATTRIBUTE_TYPE> {
     let mut kinds = super::step::READ.to_vec();
-    kinds.extend([CKA_LABEL, CKA_LABEL, CKA_LABEL, CKA_VALUE, CKA_PRIVATE_EXPONENT, UNKNOWN]);
-    select(kinds)
+    kinds.extend([CKA_PRIVATE_EXPONENT, UNKNOWN]);
+    let every_object_has = select(super::step::READ[..8].to_vec());
+    prop_oneof![6 => every_object_has, 1 => select(kinds)]
 }
 
 fn wanted_objects() -> impl Strategy<Value = Vec<Attr>> {

@@ -118,6 +118,9 @@ impl Model {
                 _ => {}
             }
         }
+        // Nor need a trusted certificate have copies that differ from it.
+        let trusted = source.class() == CKO_CERTIFICATE && source.flag(CKA_TRUSTED);
+        rules.may(trusted, CKR_ATTRIBUTE_READ_ONLY);
         // A sensitive key need not become public.
         let bared = source.class() == CKO_PRIVATE_KEY && !will_be(CKA_PRIVATE);
         rules.may(bared, CKR_TEMPLATE_INCONSISTENT).may(bared, CKR_ATTRIBUTE_READ_ONLY);
@@ -208,8 +211,15 @@ impl Model {
             .must(object.flag(CKA_TOKEN) && !here.rw, CKR_SESSION_READ_ONLY)
             .must(!object.flag(CKA_MODIFIABLE), CKR_ACTION_PROHIBITED);
         bad_flags(template, &mut rules);
+        let so_in = self.login(here.slot) == Some(CKU_SO);
         for (kind, value) in &asked {
             change(object, *kind, value, &mut rules);
+            // "Trusted certificates cannot be modified", but for the SO they may be.
+            let same = object.attributes.get(kind) == Some(value);
+            let fixed = object.class() == CKO_CERTIFICATE && object.flag(CKA_TRUSTED);
+            rules
+                .must(fixed && !so_in && !same, CKR_ATTRIBUTE_READ_ONLY)
+                .may(fixed, CKR_ATTRIBUTE_READ_ONLY);
         }
         if rules.judge(answer.rv)? {
             self.objects[number].attributes.extend(asked);

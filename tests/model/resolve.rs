@@ -5,8 +5,8 @@ use cryptoki_sys::*;
 use super::call::{
     Call, DataPick, KeyPick, KindPick, ObjectPick, PinPick, SLOTS, SessionPick, SignaturePick,
 };
-use super::state::{Model, Operation, Phase};
-use super::step::{Kind, Step, Wanted};
+use super::state::{Model, Operation, Phase, Session};
+use super::step::{Kind, Mechanism, Step, Wanted};
 use crate::common::fixture::P256;
 use crate::common::p11::{Attr, bytes, flag};
 
@@ -15,6 +15,24 @@ const NEVER: CK_ULONG = 0x7fff_0000_0000_0001;
 
 impl Model {
     pub fn resolve(&self, call: &Call) -> Vec<Step> {
+        // Most of what needs a session or an operation makes one where there is none.
+        if let Some(SessionPick::Open(_) | SessionPick::Busy(_) | SessionPick::Idle(_)) =
+            call.session()
+            && self.sessions.is_empty()
+        {
+            let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+            return vec![Step::Open { slot: SLOTS[0], flags }];
+        }
+        if let Call::OneShot(SessionPick::Busy(which), ..)
+        | Call::Update(SessionPick::Busy(which), ..)
+        | Call::Final(SessionPick::Busy(which), ..) = call
+            && self.sessions.values().all(|session| session.operations.is_empty())
+        {
+            let (kind, ckm) = BEGINNINGS[usize::from(*which) % BEGINNINGS.len()];
+            let mechanism = Mechanism { ckm, parameter: false };
+            let session = SessionPick::Idle(*which);
+            return self.resolve(&Call::Begin(session, kind, mechanism, KeyPick::Fit(*which)));
+        }
         let s = |pick: &SessionPick| self.pick_session(*pick);
         let step = match call {
             Call::Initialize => Step::Initialize,
@@ -67,12 +85,7 @@ impl Model {
             }
             Call::Search(session, template) => {
                 let session = s(session);
-                return vec![
-                    Step::FindInit { session, template: template.clone() },
-                    Step::Find { session, max: 100 },
-                    Step::Find { session, max: 1 },
-                    Step::FindFinal { session },
-                ];
+                return search(session, template.clone());
             }
             Call::FindInit(session, template) => {
                 Step::FindInit { session: s(session), template: template.clone() }
@@ -81,8 +94,22 @@ impl Model {
             Call::FindFinal(session) => Step::FindFinal { session: s(session) },
             Call::Begin(session, kind, mechanism, key) => {
                 let session = s(session);
+                let used = match key {
+                    KeyPick::Fit(which) => self.pick_used_key(session, *kind, *which),
+                    KeyPick::Other(_) => None,
+                };
+                if let Some((ckm, key)) = used {
+                    let mechanism = Mechanism { ckm, parameter: false };
+                    return vec![Step::Begin { session, kind: *kind, mechanism, key }];
+                }
                 let key = match key {
-                    KeyPick::Fit(which) => self.pick_key(session, *kind, mechanism.ckm, *which),
+                    KeyPick::Fit(which) => {
+                        match self.pick_key(session, *kind, mechanism.ckm, *which) {
+                            Some(key) => key,
+                            // It has to be found first.
+                            None => return search(session, Vec::new()),
+                        }
+                    }
                     KeyPick::Other(object) => self.pick_object(session, *object),
                 };
                 Step::Begin { session, kind: *kind, mechanism: *mechanism, key }
@@ -139,10 +166,22 @@ impl Model {
 
     fn pick_session(&self, pick: SessionPick) -> CK_SESSION_HANDLE {
         let open = self.sessions.keys().copied();
+        let of = |is: &dyn Fn(&Session) -> bool| -> Vec<CK_SESSION_HANDLE> {
+            let fits = self.sessions.iter().filter(|(_, session)| is(session));
+            fits.map(|(handle, _)| *handle).collect()
+        };
+        let busy = |session: &Session| !session.operations.is_empty();
+        let searching = |session: &Session| session.search.is_some();
+        let idle = |session: &Session| !busy(session) && !searching(session);
         let closed =
             self.closed.iter().copied().filter(|handle| !self.sessions.contains_key(handle));
         match pick {
             SessionPick::Open(which) => choose(open.collect(), which),
+            SessionPick::Busy(which) => choose(of(&busy), which).or(choose(open.collect(), which)),
+            SessionPick::Searching(which) => {
+                choose(of(&searching), which).or(choose(open.collect(), which))
+            }
+            SessionPick::Idle(which) => choose(of(&idle), which).or(choose(open.collect(), which)),
             SessionPick::Closed(which) => choose(closed.collect(), which),
             SessionPick::Never => None,
         }
@@ -171,7 +210,10 @@ impl Model {
         kind: Kind,
         ckm: CK_MECHANISM_TYPE,
         which: u8,
-    ) -> CK_OBJECT_HANDLE {
+    ) -> Option<CK_OBJECT_HANDLE> {
+        if kind == Kind::Digest {
+            return Some(0);
+        }
         let slot = self.sessions.get(&session).map_or(SLOTS[0], |session| session.slot);
         let rsa = matches!(ckm, CKM_RSA_PKCS | CKM_SHA256_RSA_PKCS);
         let key_type = if rsa { CKK_RSA } else { CKK_EC };
@@ -181,7 +223,30 @@ impl Model {
                 && object.class() == kind.key().0
                 && object.ulong(CKA_KEY_TYPE) == Some(key_type)
         });
-        choose(fits.map(|(handle, _)| *handle).collect(), which).unwrap_or(NEVER)
+        choose(fits.map(|(handle, _)| *handle).collect(), which)
+    }
+
+    /// For what undoes or verifies: the other key of one that has made something, and how.
+    fn pick_used_key(
+        &self,
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        which: u8,
+    ) -> Option<(CK_MECHANISM_TYPE, CK_OBJECT_HANDLE)> {
+        let slot = self.sessions.get(&session)?.slot;
+        if !matches!(kind, Kind::Verify | Kind::Decrypt) || which % 8 == 0 {
+            return None;
+        }
+        let made = self.products.iter().filter(|it| it.signature == (kind == Kind::Verify));
+        let used = made.flat_map(|made| {
+            let keys = self.handles.iter().filter(|(_, number)| {
+                let object = &self.objects[**number];
+                let pair = object.pair == Some(made.pair);
+                pair && object.slot == slot && object.class() == kind.key().0
+            });
+            keys.map(|(handle, _)| (made.ckm, *handle))
+        });
+        choose(used.collect(), which)
     }
 
     fn pick_pin(&self, session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pick: PinPick) -> Vec<u8> {
@@ -228,6 +293,17 @@ impl Model {
             let bytes = choose(ours.map(|it| it.bytes.clone()).collect(), which);
             return bytes.unwrap_or(vec![0; 256]);
         }
+        if kind == Kind::Verify {
+            let pair = operation.key.and_then(|key| self.objects[key].pair);
+            let ours = self
+                .products
+                .iter()
+                .filter(|it| it.signature && Some(it.pair) == pair && it.ckm == operation.ckm);
+            // What was signed, and then nothing more of it.
+            if let Some(signed) = choose(ours.map(|it| it.data.clone()).collect(), which) {
+                return if operation.phase == Phase::Updated { Vec::new() } else { signed };
+            }
+        }
         // Few different ones, so that there are signatures of the same.
         vec![which % 3; 32]
     }
@@ -262,6 +338,63 @@ impl Model {
             SignaturePick::Short => (data, vec![1; len - 1]),
         }
     }
+}
+
+/// What follows nothing begins one of these.
+const BEGINNINGS: [(Kind, CK_MECHANISM_TYPE); 8] = [
+    (Kind::Digest, CKM_SHA256),
+    (Kind::Sign, CKM_ECDSA),
+    (Kind::Sign, CKM_ECDSA_SHA256),
+    (Kind::Sign, CKM_SHA256_RSA_PKCS),
+    (Kind::Encrypt, CKM_RSA_PKCS),
+    (Kind::Decrypt, CKM_RSA_PKCS),
+    (Kind::Verify, CKM_ECDSA),
+    (Kind::Verify, CKM_ECDSA_SHA256),
+];
+
+impl Call {
+    fn session(&self) -> Option<SessionPick> {
+        match self {
+            Self::Initialize
+            | Self::Restart
+            | Self::Open { .. }
+            | Self::CloseAll(_)
+            | Self::TokenInfo(_) => None,
+            Self::Close(session)
+            | Self::SessionInfo(session)
+            | Self::Login(session, ..)
+            | Self::Logout(session)
+            | Self::InitPin(session, ..)
+            | Self::SetPin(session, ..)
+            | Self::Create(session, ..)
+            | Self::Copy(session, ..)
+            | Self::Destroy(session, ..)
+            | Self::Get(session, ..)
+            | Self::Set(session, ..)
+            | Self::Search(session, ..)
+            | Self::FindInit(session, ..)
+            | Self::Find(session, ..)
+            | Self::FindFinal(session)
+            | Self::Begin(session, ..)
+            | Self::BeginNull(session, ..)
+            | Self::OneShot(session, ..)
+            | Self::Update(session, ..)
+            | Self::Final(session, ..)
+            | Self::Cancel(session, ..)
+            | Self::Random(session, ..)
+            | Self::GeneratePair { session, .. } => Some(*session),
+        }
+    }
+}
+
+/// A whole search, and one call more.
+fn search(session: CK_SESSION_HANDLE, template: Vec<Attr>) -> Vec<Step> {
+    vec![
+        Step::FindInit { session, template },
+        Step::Find { session, max: 100 },
+        Step::Find { session, max: 1 },
+        Step::FindFinal { session },
+    ]
 }
 
 fn choose<T>(mut from: Vec<T>, which: u8) -> Option<T> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cryptoki_sys::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tempfile::TempDir;
 
 use super::call::{Call, SLOTS, sequences};
 use super::drive;
@@ -32,7 +33,15 @@ pub struct Bench {
 
 impl Bench {
     pub fn new() -> Self {
-        let rig = Rig::new();
+        let mut rig = Rig::new();
+        // A hundred thousand calls do not wait for a disk, where there is a directory in memory.
+        if let Ok(store) = TempDir::new_in("/dev/shm") {
+            rig.set("HIERARKEY_STORE", store.path().to_str().unwrap());
+            let none = store.path().join("no.toml");
+            std::fs::write(&none, "").unwrap();
+            rig.set("HIERARKEY_CONF", none.to_str().unwrap());
+            rig.store = store;
+        }
         // Wrong PINs are part of the play: none is counted for longer than a moment.
         rig.tpm.set_lockout(1_000_000, 0);
         let p = P11::start();
@@ -110,10 +119,11 @@ impl Bench {
         let tally = self.tally.borrow();
         assert!(tally.len() >= 40, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
-            // These mechanisms have no parts.
-            let never = ["C_EncryptUpdate", "C_DecryptUpdate"].contains(&name.as_str());
+            // RSA encryption has no parts.
+            let one_part = name.starts_with("C_Encrypt") || name.starts_with("C_Decrypt");
+            let never = one_part && (name.ends_with("Update") || name.ends_with("Final"));
             assert!(*well > 0 || never, "{name} never went well: {tally:#?}");
-            assert!(*refused > 0, "{name} was never refused: {tally:#?}");
+            assert!(*refused > 0 || name == "Finalize", "{name} was never refused: {tally:#?}");
         }
     }
 }
@@ -186,7 +196,7 @@ pub fn random_sequences(share: u8) {
             panic!("HIERARKEY_MODEL_SEED={seed}, share {share}, case {case}:\n{story}\n{calls:?}");
         }
     }
-    println!("{:#?}", bench.tally.borrow());
+    println!("{:?}", bench.tally.borrow());
     if cases >= CASES && calls >= CALLS {
         bench.assert_thorough();
     }
