@@ -24,6 +24,8 @@ mod refusals;
 mod resolve;
 #[path = "model/run.rs"]
 mod run;
+#[path = "model/searches.rs"]
+mod searches;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/step.rs"]

@@ -380,7 +380,7 @@ fn creation() -> impl Strategy<Value = Vec<Attr>> {
     (class, place, label(), 0u8..3, others).prop_map(|(class, place, label, value, others)| {
         let value = match class.len() {
             3 => CERTIFICATE,
-            _ => &[&b"0"[..], b"01", b""][usize::from(value)],
+            _ => [&b"0"[..], b"01", b""][usize::from(value)],
         };
         let value = bytes(CKA_VALUE, value);
         [class, place, vec![label, value], others].concat()

@@ -1,15 +1,12 @@
-//! The model's rules about operations and searches: which stand together, what they give and what
+//! The model's rules about operations: which stand together, what they give and what
 //! ends them.
-
-use std::collections::BTreeMap;
 
 use cryptoki_sys::*;
 use sha2::{Digest, Sha256};
 
 use super::judge::{Rules, Verdict, check};
-use super::state::{Model, Operation, Phase, Product, Search, Session};
+use super::state::{Model, Operation, Phase, Product, Session};
 use super::step::{Answer, Given, Kind, Mechanism, Room, Step};
-use crate::common::p11::Attr;
 
 /// The pairs of operations that one session can have.
 const PAIRS: [(Kind, Kind); 4] = [
@@ -129,7 +126,7 @@ impl Model {
         }
     }
 
-    fn here(&mut self, session: CK_SESSION_HANDLE) -> &mut Session {
+    pub(super) fn here(&mut self, session: CK_SESSION_HANDLE) -> &mut Session {
         self.sessions.get_mut(&session).expect("the session was looked at")
     }
 
@@ -154,7 +151,12 @@ impl Model {
     }
 
     /// What an …Init says about the operations that are there. `kind` is None for a search.
-    fn exclusivity(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>, rules: &mut Rules) {
+    pub(super) fn exclusivity(
+        &mut self,
+        session: CK_SESSION_HANDLE,
+        kind: Option<Kind>,
+        rules: &mut Rules,
+    ) {
         let here = self.here(session);
         let beside = |other: Kind| {
             kind.is_some_and(|kind| {
@@ -176,7 +178,7 @@ impl Model {
     }
 
     /// One of this kind began: what could not stand beside it was over.
-    fn began(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>) {
+    pub(super) fn began(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>) {
         let here = self.here(session);
         here.search = None;
         here.operations.retain(|other, _| {
@@ -184,82 +186,6 @@ impl Model {
                 PAIRS.contains(&(kind, *other)) || PAIRS.contains(&(*other, kind))
             })
         });
-    }
-
-    fn find_init(
-        &mut self,
-        session: CK_SESSION_HANDLE,
-        template: &[Attr],
-        answer: &Answer,
-    ) -> Verdict {
-        let mut rules = Rules::new();
-        self.exclusivity(session, None, &mut rules);
-        if rules.judge(answer.rv)? {
-            self.began(session, None);
-            let matches = |number: &usize| {
-                let attributes: &BTreeMap<_, _> = &self.objects[*number].attributes;
-                template.iter().all(|Attr(kind, value)| attributes.get(kind) == Some(value))
-            };
-            let left = self.visible(self.slot_of(session)).filter(matches).collect();
-            self.here(session).search = Some(Search { left, lost: Vec::new(), maybe: false });
-        }
-        Ok(())
-    }
-
-    fn find(&mut self, session: CK_SESSION_HANDLE, max: usize, answer: &Answer) -> Verdict {
-        let slot = self.slot_of(session);
-        let mut rules = Rules::new();
-        let Some(mut search) = self.here(session).search.take() else {
-            return rules.must(true, CKR_OPERATION_NOT_INITIALIZED).judge(answer.rv).map(|_| ());
-        };
-        rules.may(search.maybe, CKR_OPERATION_NOT_INITIALIZED);
-        if !rules.judge(answer.rv)? {
-            return Ok(());
-        }
-        search.maybe = false;
-        let Given::Found(found) = &answer.given else { return Err("no handles".into()) };
-        let visible: Vec<usize> = self.visible(slot).collect();
-        let live = search.left.iter().filter(|number| visible.contains(number)).count();
-        let bounds = live.min(max)..=(search.left.len() + search.lost.len()).min(max);
-        check(bounds.contains(&found.len()), || {
-            format!("{} objects found, expected {bounds:?}", found.len())
-        })?;
-        for (handle, id) in found {
-            check(*handle != 0, || "a found handle is 0".into())?;
-            let of_id = || {
-                let id = id.as_ref()?;
-                let has = |number: &&usize| {
-                    self.objects[**number].attributes.get(&CKA_UNIQUE_ID) == Some(id)
-                };
-                visible.iter().find(has).copied()
-            };
-            let known = self.object(slot, *handle);
-            let Some(number) = known.or_else(of_id) else {
-                // What is gone since the search began may still be given, as a dead handle.
-                let gone = search.left.iter().position(|number| !visible.contains(number));
-                match gone {
-                    Some(gone) => _ = search.left.remove(gone),
-                    None => {
-                        let lost = search.lost.pop();
-                        check(lost.is_some(), || format!("handle {handle} of nothing ({id:?})"))?;
-                    }
-                }
-                continue;
-            };
-            let before = search.left.len() + search.lost.len();
-            search.left.retain(|left| *left != number);
-            search.lost.retain(|lost| *lost != number);
-            check(search.left.len() + search.lost.len() < before, || {
-                format!("handle {handle}: its object was not looked for, or comes again")
-            })?;
-            if known.is_none() {
-                let stale = self.stale.contains(handle);
-                check(!stale, || format!("the object handle {handle} comes again"))?;
-                self.handles.insert(*handle, number);
-            }
-        }
-        self.here(session).search = Some(search);
-        Ok(())
     }
 
     fn begin(

@@ -234,7 +234,7 @@ impl Model {
         which: u8,
     ) -> Option<(CK_MECHANISM_TYPE, CK_OBJECT_HANDLE)> {
         let slot = self.sessions.get(&session)?.slot;
-        if !matches!(kind, Kind::Verify | Kind::Decrypt) || which % 8 == 0 {
+        if !matches!(kind, Kind::Verify | Kind::Decrypt) || which.is_multiple_of(8) {
             return None;
         }
         let made = self.products.iter().filter(|it| it.signature == (kind == Kind::Verify));
