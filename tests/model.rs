@@ -20,6 +20,8 @@ mod objects;
 mod operations;
 #[path = "model/refusals.rs"]
 mod refusals;
+#[path = "model/regressions.rs"]
+mod regressions;
 #[path = "model/resolve.rs"]
 mod resolve;
 #[path = "model/run.rs"]

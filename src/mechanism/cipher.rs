@@ -21,6 +21,8 @@ pub(super) struct Cipher {
     direction: Direction,
     /// What the block under way is chained to; empty for ECB.
     chain: Vec<u8>,
+    /// What the first block is chained to.
+    first: Vec<u8>,
     /// How many of the chain's lowest bits count, for CTR.
     counter_bits: u32,
     /// Input of the block under way. A mode that makes a key stream has given its output already,
@@ -39,7 +41,14 @@ impl Cipher {
             _ => return Err(Error::bug("a cipher with another parameter")),
         };
         let most = (task.input_buffer / BLOCK).max(1) * BLOCK;
-        Ok(Self { mode, direction, chain, counter_bits, pending: Zeroizing::default(), most })
+        let (first, pending) = (chain.clone(), Zeroizing::default());
+        Ok(Self { mode, direction, chain, first, counter_bits, pending, most })
+    }
+
+    /// Begins anew, with another message.
+    pub(super) fn restart(&mut self) {
+        self.chain.clone_from(&self.first);
+        self.pending = Zeroizing::default();
     }
 
     /// Whether output comes byte for byte.

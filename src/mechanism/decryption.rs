@@ -93,6 +93,8 @@ impl Decrypting {
             How::Private(decrypt) => (decrypt.run)(&self.task, ciphertext, private),
             How::Whole(key_wrap) => (key_wrap.unwrap)(&self.task, ciphertext, private),
             How::Cipher(cipher) => {
+                // A caller without room may come back with another ciphertext.
+                cipher.restart();
                 let mut made = cipher.update(ciphertext, private)?;
                 let rest = cipher.finish(private)?;
                 if !rest.is_empty() {

@@ -16,6 +16,8 @@ use crate::session::operation::{Delivery, Destination};
 pub struct Decryption {
     decrypting: Decrypting,
     pub(super) key: BoundKey,
+    /// The ciphertext whose plaintext waits for room.
+    waiting: Vec<u8>,
 }
 
 impl Call<'_> {
@@ -36,20 +38,22 @@ impl Call<'_> {
             usable.object.fixed_scheme(&usable.abilities),
         )?;
         let key = self.bind(usable.object)?;
-        self.session.decrypting.begin(Decryption { decrypting, key });
+        self.session.decrypting.begin(Decryption { decrypting, key, waiting: Vec::new() });
         Ok(())
     }
 
     /// Decrypts `data` whole. PKCS#11 v3.1, C_Decrypt.
     pub fn decrypt(&mut self, data: &[u8], output: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
-        self.session.decrypting.one_shot(|Decryption { decrypting, key }| {
+        self.session.decrypting.one_shot(|Decryption { decrypting, key, waiting }| {
             let bound = decrypting.bound(data.len())?;
             let least = decrypting.least(data.len());
-            let mut made = decrypting.made.take();
+            // Another ciphertext has a plaintext of its own.
+            let mut made = decrypting.made.take().filter(|_| waiting == data);
             let delivery = output.fill_once(&mut made, bound, least, || {
                 decrypting.decrypt(data, &mut key.in_tpm(engine))
             });
+            *waiting = if made.is_some() { data.to_vec() } else { Vec::new() };
             decrypting.made = made;
             delivery
         })
@@ -68,7 +72,7 @@ impl Call<'_> {
         seen: impl FnOnce(&[u8]),
     ) -> Result<Delivery> {
         let engine = &self.provider.engine;
-        self.session.decrypting.update_into(|Decryption { decrypting, key }| {
+        self.session.decrypting.update_into(|Decryption { decrypting, key, .. }| {
             let len = decrypting.update_len(data.len())?;
             output.fill(len, || {
                 let mut made = decrypting.update(data, &mut key.in_tpm(engine))?;
@@ -81,7 +85,7 @@ impl Call<'_> {
     /// Ends a multi-part decryption. PKCS#11 v3.1, C_DecryptFinal.
     pub fn decrypt_final(&mut self, output: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
-        self.session.decrypting.finish(|Decryption { decrypting, key }| {
+        self.session.decrypting.finish(|Decryption { decrypting, key, .. }| {
             let bound = decrypting.finish_bound()?;
             let mut made = decrypting.made.take();
             let delivery = output

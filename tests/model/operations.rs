@@ -250,7 +250,6 @@ impl Model {
             Phase::Begun | Phase::OneShotAsked => {}
         }
         let begun = !rules.refuses();
-        rules.must(room == Room::Small && begun, CKR_BUFFER_TOO_SMALL);
         for rv in self.bad_data(&operation, kind, data) {
             // The data need not be looked at before its result can be given.
             if room == Room::Query {
@@ -261,6 +260,12 @@ impl Model {
         }
         // Bad padding is either refused or answered with something that looks like a plaintext.
         let garbage = kind == Kind::Decrypt && self.plaintext(&operation, data).is_none();
+        // What then looks like a plaintext may be that short.
+        let fits = !garbage && self.length(&operation, kind, data) <= 1;
+        let small = room == Room::Small && begun;
+        rules
+            .must(small && !garbage && !fits, CKR_BUFFER_TOO_SMALL)
+            .may(small && garbage, CKR_BUFFER_TOO_SMALL);
         rules.may(garbage, CKR_ENCRYPTED_DATA_INVALID);
         rules.may(garbage, CKR_ENCRYPTED_DATA_LEN_RANGE);
         // No digest that CKM_ECDSA is for has this length; it truncates, or refuses.
