@@ -18,7 +18,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients lint doc deny bench soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites lint doc deny bench soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ unit:
 clients: ## real clients on a TPM emulator; one alone: swtpm-ci/run.sh NAME
 	@tools/setup.sh test
 	swtpm-ci/run.sh
+
+suites: ## test suites that others wrote, against the module; one alone: swtpm-ci/suites.sh NAME
+	@tools/setup.sh suites
+	swtpm-ci/suites.sh
 
 lint: ## formatting and clippy, warnings denied
 	@tools/setup.sh lint

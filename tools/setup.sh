@@ -6,6 +6,7 @@
 #   tools/setup.sh demo      the same, a TPM emulator and OpenSC
 #   tools/setup.sh test      the same, every client that the tests run, and cargo-nextest
 #   tools/setup.sh bench     the same, and the module that the benches compare with
+#   tools/setup.sh suites    test, and what the test suites of others are built with
 #   tools/setup.sh lint      build, rustfmt and clippy
 #   tools/setup.sh deny      cargo-deny
 #
@@ -24,6 +25,9 @@ test_packages="binutils openssh-client openssh-server libengine-pkcs11-openssl s
 test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"
+# Suites in Go come as Debian's packages of their source; those in Python are built from theirs.
+suites_packages="libtpm2-pkcs11-1 python3-dev python3-venv swig golang-go golang-github-miekg-pkcs11-dev"
+suites_packages="$suites_packages golang-github-thalesignite-crypto11-dev golang-github-stretchr-testify-dev"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -139,6 +143,11 @@ main() {
             packages $build_packages $demo_packages $test_packages $bench_packages
             cargo_on_path
             ;;
+        suites)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $test_packages $suites_packages
+            cargo_on_path
+            ;;
         lint)
             # shellcheck disable=SC2086
             packages $build_packages
@@ -151,7 +160,7 @@ main() {
             cargo_tool deny cargo-deny "$deny_version"
             ;;
         *)
-            say "build, demo, test, bench, lint or deny?"
+            say "build, demo, test, bench, suites, lint or deny?"
             return 2
             ;;
     esac

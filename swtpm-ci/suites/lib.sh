@@ -119,12 +119,14 @@ each_file_of_pytest() {
     local file status
     : >"$work/cases"
     : >"$cache/logs/$client.$TESTED"
-    for file in "$1"/test_*.py; do
+    # A copy of the tests alone: beside the source Python would take the package from there, unbuilt.
+    cp -r "$1" "$work/${1##*/}"
+    for file in "$work/${1##*/}"/test_*.py; do
         status=0
         rm -f "$work/junit.xml"
         (
-            cd "$(dirname "$1")"
-            timeout 900 "$venv/bin/python" -m pytest -q -p no:cacheprovider --junit-xml "$work/junit.xml" "${file#"$PWD/"}"
+            cd "$work"
+            timeout 900 "$venv/bin/python" -m pytest -q -p no:cacheprovider --junit-xml junit.xml "${file#"$work/"}"
         ) >"$work/said" 2>&1 </dev/null || status=$?
         cat "$work/said" >>"$cache/logs/$client.$TESTED"
         if [ -s "$work/junit.xml" ]; then

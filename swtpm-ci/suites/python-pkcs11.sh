@@ -5,7 +5,7 @@
 version=0.10.1
 begin_suite python-pkcs11 cc openssl pkcs11-tool python3 swtpm tpm2_dictionarylockout
 source_package python-pkcs11 "$version" "python_pkcs11-$version"
-virtualenv python3 pytest==8.4.2 parameterized==0.9.0 asn1crypto==1.5.1 cryptography==45.0.7 "$source"
+virtualenv python3 pytest==8.4.2 parameterized==0.9.0 asn1crypto==1.5.1 cryptography==50.0.2 "$source"
 token_for_suite suite 12345678 123456
 export PKCS11_MODULE=$MODULE PKCS11_TOKEN_LABEL=$label PKCS11_TOKEN_PIN=$user_pin PKCS11_TOKEN_SO_PIN=$so_pin
 each_file_of_pytest "$source/tests"
