@@ -5,7 +5,9 @@
 #   swtpm-ci/suites.sh pykcs11 miekg                these
 #   swtpm-ci/suites.sh --quick                      those that take a few minutes
 #   swtpm-ci/suites.sh --module softhsm             against SoftHSM2; tpm2-pkcs11 against Debian's
-#   swtpm-ci/suites.sh --module all --table         against the three, and the rows of docs/conformance.md last
+#   swtpm-ci/suites.sh --module all                 against the three
+#   swtpm-ci/suites.sh --table                      docs/conformance.md's rows, of the last run of each
+#   swtpm-ci/suites.sh --waivers                    its table of cases left out
 #
 # They are downloaded at their pinned versions into target/suites. A line for each case that fails without a reason in
 # swtpm-ci/suites/waivers, and 'N passed, N failed' last.
@@ -14,16 +16,58 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 
 modules=hierarkey
-table=
 suites=()
 quick=(pkcs11-tool pykcs11 python-pkcs11 miekg crypto11)
 all=(pkcs11-tool pykcs11 python-pkcs11 miekg crypto11 cryptoki pkcs11-check)
+
+# What a suite said of a module, of the cases that its last run left: passed / failed (of which waived) / skipped.
+cell() {
+    local file=$cache/cases/$1.$2 failed waived=0 outcome name rest
+    [ -r "$file" ] || { printf 'not run'; return; }
+    failed=$(grep -acE '^(fail|crash) ' "$file" || true)
+    printf '%s / %s' "$(grep -ac '^pass ' "$file" || true)" "$failed"
+    if [ "$2" = hierarkey ]; then
+        while read -r outcome name rest; do
+            if waived_case "$here/suites/waivers/$1" "$name"; then waived=$((waived + 1)); fi
+        done < <(grep -aE '^(fail|crash) ' "$file")
+        if [ "$waived" != 0 ]; then printf ' (%s waived)' "$waived"; fi
+    fi
+    printf ' / %s' "$(grep -ac '^skip ' "$file" || true)"
+}
+table() {
+    local name tested
+    # shellcheck source-path=SCRIPTDIR source=waivers.sh
+    . "$here/waivers.sh"
+    cache=${CARGO_TARGET_DIR:-$root/target}/suites
+    printf '| suite | Hierarkey | SoftHSM2 | tpm2-pkcs11 |\n|---|---|---|---|\n'
+    for name in "${all[@]}"; do
+        printf '| %s ' "$name"
+        for tested in hierarkey softhsm tpm2-pkcs11; do
+            printf '| %s ' "$(cell "$name" "$tested")"
+        done
+        printf '|\n'
+    done
+}
+
+waivers() {
+    local name pattern reason
+    printf '| suite | case | reason |\n|---|---|---|\n'
+    for name in "${all[@]}"; do
+        [ -r "$here/suites/waivers/$name" ] || continue
+        while read -r pattern reason; do
+            case "$pattern" in '' | '#'*) continue ;; esac
+            printf '| %s | `%s` | %s |\n' "$name" "$pattern" "$reason"
+        done <"$here/suites/waivers/$name"
+    done
+}
+
 while [ $# -gt 0 ]; do
     case "$1" in
         --quick) suites+=("${quick[@]}"); export QUICK=1 ;;
         --module) modules=${2:?which module?}; shift ;;
-        --table) table=yes ;;
-        -*) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        --table) table; exit ;;
+        --waivers) waivers; exit ;;
+        -*) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
         *) suites+=("$1") ;;
     esac
     shift
@@ -56,11 +100,7 @@ for name in "${suites[@]}"; do
     done
 done
 
-if [ -n "$table" ]; then
-    printf '\n'
-    sed -n 's/^ROW //p' "$said"
-fi
 passed=$(sed -nE 's/^[a-z0-9-]+: ([0-9]+) passed, [0-9]+ failed$/\1/p' "$said" | awk '{ n += $1 } END { print n + 0 }')
-failed=$(grep -c '^FAIL ' "$said" || true)
+failed=$(grep -ac '^FAIL ' "$said" || true)
 printf '%s passed, %s failed\n' "$passed" "$failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
