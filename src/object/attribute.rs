@@ -3,7 +3,8 @@
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_KEY_TYPE, CK_OBJECT_CLASS, CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_HKDF,
     CKK_RSA, CKK_SHA_1_HMAC, CKK_SHA224_HMAC, CKK_SHA256_HMAC, CKK_SHA384_HMAC, CKK_SHA512_HMAC,
-    CKO_CERTIFICATE, CKO_DATA, CKO_PRIVATE_KEY, CKO_PROFILE, CKO_PUBLIC_KEY, CKO_SECRET_KEY,
+    CKO_CERTIFICATE, CKO_DATA, CKO_MECHANISM, CKO_PRIVATE_KEY, CKO_PROFILE, CKO_PUBLIC_KEY,
+    CKO_SECRET_KEY,
 };
 
 pub use super::table::ATTRIBUTES;
@@ -34,6 +35,8 @@ impl Holders {
     pub const SECRET_GENERIC: Self = Self(1 << 7);
     /// CKO_PROFILE.
     pub const PROFILE: Self = Self(1 << 8);
+    /// CKO_MECHANISM.
+    pub const MECHANISM: Self = Self(1 << 9);
 
     /// Public keys.
     pub const PUBLIC: Self = Self::PUBLIC_RSA.and(Self::PUBLIC_EC);
@@ -46,7 +49,7 @@ impl Holders {
     /// What an application can create: the storage objects.
     pub const STORAGE: Self = Self::KEY.and(Self::DATA).and(Self::CERTIFICATE);
     /// Every object.
-    pub const ALL: Self = Self::STORAGE.and(Self::PROFILE);
+    pub const ALL: Self = Self::STORAGE.and(Self::PROFILE).and(Self::MECHANISM);
 
     /// Both together.
     #[must_use]
@@ -141,6 +144,7 @@ pub(super) const KINDS: &[Kinds] = &[
         ],
     },
     Kinds { holder: Holders::PROFILE, name: "profile", class: CKO_PROFILE, key_types: &[] },
+    Kinds { holder: Holders::MECHANISM, name: "mechanism", class: CKO_MECHANISM, key_types: &[] },
 ];
 
 /// The data type of an attribute.

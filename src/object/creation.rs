@@ -5,10 +5,10 @@ use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_KEY_TYPE, CK_MECHANISM_TYPE, CK_OBJECT_CLASS, CKA_ALWAYS_AUTHENTICATE,
     CKA_ALWAYS_SENSITIVE, CKA_CLASS, CKA_EXTRACTABLE, CKA_KEY_GEN_MECHANISM, CKA_KEY_TYPE,
     CKA_LOCAL, CKA_MODULUS, CKA_MODULUS_BITS, CKA_NEVER_EXTRACTABLE, CKA_PRIVATE,
-    CKA_PUBLIC_KEY_INFO, CKA_SENSITIVE, CKK_GENERIC_SECRET, CKO_PRIVATE_KEY, CKO_PROFILE,
-    CKO_PUBLIC_KEY, CKO_SECRET_KEY, CKR_ATTRIBUTE_READ_ONLY, CKR_ATTRIBUTE_VALUE_INVALID,
-    CKR_SESSION_READ_ONLY, CKR_TEMPLATE_INCOMPLETE, CKR_TEMPLATE_INCONSISTENT,
-    CKR_USER_NOT_LOGGED_IN,
+    CKA_PUBLIC_KEY_INFO, CKA_SENSITIVE, CKK_GENERIC_SECRET, CKO_MECHANISM, CKO_PRIVATE_KEY,
+    CKO_PROFILE, CKO_PUBLIC_KEY, CKO_SECRET_KEY, CKR_ATTRIBUTE_READ_ONLY,
+    CKR_ATTRIBUTE_VALUE_INVALID, CKR_SESSION_READ_ONLY, CKR_TEMPLATE_INCOMPLETE,
+    CKR_TEMPLATE_INCONSISTENT, CKR_USER_NOT_LOGGED_IN,
 };
 
 use super::attribute::{self, Attribute, Given, Holders};
@@ -167,7 +167,7 @@ fn settle_kind(path: Path, object: &mut AttributeSet) -> Result<Holders> {
     if path == Path::Unwrap && !matches!(class, CKO_PRIVATE_KEY | CKO_SECRET_KEY) {
         return Err(inconsistent("only private and secret keys are unwrapped"));
     }
-    Holders::of(object).filter(|_| class != CKO_PROFILE).ok_or_else(|| {
+    Holders::of(object).filter(|_| !matches!(class, CKO_PROFILE | CKO_MECHANISM)).ok_or_else(|| {
         let why = "objects of this CKA_CLASS and CKA_KEY_TYPE are not offered";
         Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why)
     })

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use cryptoki_sys::{
-    CK_OBJECT_HANDLE, CK_PROFILE_ID, CK_SLOT_ID, CKR_HOST_MEMORY, CKR_OBJECT_HANDLE_INVALID,
+    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_PROFILE_ID, CK_SLOT_ID, CKR_HOST_MEMORY,
+    CKR_OBJECT_HANDLE_INVALID,
 };
 
 use crate::error::{Error, Result};
@@ -17,6 +18,8 @@ pub enum ObjectKey {
     Session(u64),
     /// A profile object.
     Profile(CK_PROFILE_ID),
+    /// A mechanism object.
+    Mechanism(CK_MECHANISM_TYPE),
 }
 
 #[derive(Clone, Copy)]

@@ -18,7 +18,7 @@
 //! | `reading.rs` | `C_GetAttributeValue`, `C_GetObjectSize`: what they answer |
 //! | `revealed.rs` | secret attributes of keys that may leave, from what the TPM keeps |
 //! | `search.rs` | which objects a search template matches |
-//! | `profile.rs` | the objects of class `CKO_PROFILE` |
+//! | `profile.rs` | the objects of class `CKO_PROFILE` and `CKO_MECHANISM` |
 //! | `nested.rs` | `CKA_WRAP_TEMPLATE` and its like: what they ask of other keys |
 //! | `private_key.rs` | private keys made from their values: checked and taken apart |
 //! | `private_key_info.rs` | private keys as PKCS#8, wrapped and unwrapped |

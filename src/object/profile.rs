@@ -1,7 +1,10 @@
-//! Objects of class `CKO_PROFILE`: which profiles a token claims. They are made as they are asked
-//! for and stored nowhere.
+//! Objects that tell what a token can do: of class `CKO_PROFILE`, which profiles it claims, of class
+//! `CKO_MECHANISM`, which mechanisms it offers. They are made as they are asked for and stored nowhere.
 
-use cryptoki_sys::{CK_PROFILE_ID, CKA_CLASS, CKA_PROFILE_ID, CKA_UNIQUE_ID, CKO_PROFILE};
+use cryptoki_sys::{
+    CK_MECHANISM_TYPE, CK_PROFILE_ID, CKA_CLASS, CKA_MECHANISM_TYPE, CKA_PROFILE_ID, CKA_UNIQUE_ID,
+    CKO_MECHANISM, CKO_PROFILE,
+};
 
 use super::value::{AttributeSet, Value};
 
@@ -19,6 +22,17 @@ pub fn profile(id: CK_PROFILE_ID) -> AttributeSet {
         .with(CKA_UNIQUE_ID, Value::bytes(format!("profile-{id}")))
 }
 
+/// The object that says that the token offers the mechanism `ckm`. Like a profile object it is no
+/// storage object.
+///
+/// PKCS#11 v3.1, "Mechanism objects".
+pub fn mechanism(ckm: CK_MECHANISM_TYPE) -> AttributeSet {
+    AttributeSet::new()
+        .with(CKA_CLASS, Value::Ulong(CKO_MECHANISM as u64))
+        .with(CKA_MECHANISM_TYPE, Value::Ulong(ckm as u64))
+        .with(CKA_UNIQUE_ID, Value::bytes(format!("mechanism-{ckm:08x}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::attribute::{self, Holders};
@@ -33,6 +47,9 @@ mod tests {
         }
         assert_eq!(object.len(), attribute::of(Holders::PROFILE).count());
         assert_eq!(Holders::of(&object), Some(Holders::PROFILE));
+        let offered = mechanism(cryptoki_sys::CKM_ECDSA);
+        assert_eq!(offered.len(), attribute::of(Holders::MECHANISM).count());
+        assert_eq!(Holders::of(&offered), Some(Holders::MECHANISM));
         let other = profile(CKP_EXTENDED_PROVIDER);
         assert_ne!(object.get(CKA_UNIQUE_ID), other.get(CKA_UNIQUE_ID));
     }

@@ -130,4 +130,6 @@ pub static ATTRIBUTES: &[Attribute] = &[
     row!(CKA_CHECK_VALUE, Bytes, SECRET).changes(ToNone),
     // Profile objects
     row!(CKA_PROFILE_ID, Ulong, Holders::PROFILE).notes(&[2]),
+    // Mechanism objects
+    row!(CKA_MECHANISM_TYPE, Ulong, Holders::MECHANISM).notes(&[2]),
 ];

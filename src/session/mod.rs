@@ -11,6 +11,7 @@
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
 //! | `approval.rs` | the PIN for each use of a key: context-specific login |
 //! | `object.rs`, `search.rs` | object management |
+//! | `described.rs` | the profile and mechanism objects |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
 //! | `message.rs` | many messages signed or verified with one key |
 //! | `saved_state.rs` | operations saved and restored |
@@ -21,6 +22,7 @@
 
 mod approval;
 mod decryption;
+mod described;
 mod digesting;
 mod dual;
 mod encryption;

@@ -116,7 +116,11 @@ impl Call<'_> {
             ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
                 Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
             }),
-            ObjectKey::Profile(_) => None,
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => self
+                .described()?
+                .into_iter()
+                .find(|(other, _)| *other == place)
+                .map(|(_, attributes)| Object { place, attributes, key: None }),
         };
         let Some(object) = object else {
             self.provider.handles.lock().drop_object(slot, place);
@@ -299,7 +303,7 @@ impl Call<'_> {
                 self.provider.store.lock().delete_object(token.row.id, ObjectId(id))?
             }
             ObjectKey::Session(id) => self.provider.session_objects.lock().remove(&id).is_some(),
-            ObjectKey::Profile(_) => false,
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => false,
         };
         let slot = slot_of(self.cell.hierarchy);
         self.provider.handles.lock().drop_object(slot, object.place);
@@ -375,7 +379,7 @@ impl Call<'_> {
                 }
                 None => false,
             },
-            ObjectKey::Profile(_) => false,
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => false,
         };
         if found { Ok(()) } else { Err(gone()) }
     }

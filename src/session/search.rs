@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cryptoki_sys::CK_OBJECT_HANDLE;
+use cryptoki_sys::{CK_OBJECT_HANDLE, CKO_MECHANISM, CKO_PROFILE};
 
 use crate::error::Result;
 use crate::object::search::Search as Wanted;
@@ -28,6 +28,7 @@ impl Call<'_> {
         let mut found = VecDeque::new();
         self.find_token_objects(&wanted, &mut found)?;
         self.find_session_objects(&wanted, &mut found)?;
+        self.find_described(&wanted, &mut found)?;
         self.session.searching.begin(Search(found));
         Ok(())
     }
@@ -72,6 +73,23 @@ impl Call<'_> {
             }
         }
         self.hand_out(places, found)
+    }
+
+    /// These are found only by searches that name their class.
+    fn find_described(
+        &mut self,
+        wanted: &Wanted,
+        found: &mut VecDeque<CK_OBJECT_HANDLE>,
+    ) -> Result<()> {
+        let classes = [CKO_PROFILE, CKO_MECHANISM].map(|class| Some(class as u64));
+        if !classes.contains(&wanted.class()) {
+            return Ok(());
+        }
+        let described = self.described()?.into_iter();
+        let places = described
+            .filter(|(_, attributes)| wanted.matches(attributes))
+            .map(|(place, _)| (place, false));
+        self.hand_out(places.collect(), found)
     }
 
     fn hand_out(

@@ -130,6 +130,21 @@ impl Store {
         searched.map(|_| ())
     }
 
+    /// Whether `token` has private objects of `class`.
+    ///
+    /// Errors: as [`Store`] says.
+    pub fn has_private(&mut self, token: TokenId, class: u64) -> Result<bool> {
+        let found = self.reading(|tx| {
+            Ok(tx.query_row(
+                "SELECT EXISTS (SELECT 1 FROM object
+                WHERE token_id = ?1 AND class = ?2 AND private = 1)",
+                rusqlite::params![token.0, class.cast_signed()],
+                |row| row.get(0),
+            )?)
+        })?;
+        Ok(found.unwrap_or(false))
+    }
+
     /// The objects of `token` that are not as this module wrote them. Private ones can be told
     /// from sound ones only with the private key.
     ///

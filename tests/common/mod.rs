@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod calls;
+pub mod certificate;
 pub mod fixture;
 pub mod p11;
 pub mod peer;
