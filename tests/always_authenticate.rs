@@ -103,16 +103,25 @@ fn asking_pair(
 fn c065_the_attribute_goes_with_private_keys_and_operations_only() {
     let a = Asking::new();
     for (kind, more) in [
-        (CKK_EC, flag(CKA_PRIVATE, false)),
-        (CKK_RSA, flag(CKA_PRIVATE, false)),
-        (CKK_EC, flag(CKA_DERIVE, true)),
-        (CKK_RSA, flag(CKA_UNWRAP, true)),
+        (CKK_EC, vec![flag(CKA_PRIVATE, false), flag(CKA_SIGN, true)]),
+        (CKK_RSA, vec![flag(CKA_PRIVATE, false), flag(CKA_SIGN, true)]),
+        (CKK_EC, vec![flag(CKA_SIGN, true), flag(CKA_EXTRACTABLE, true)]),
+        // Alone a usage that leaves no room for the PIN is refused; beside others it is dropped.
+        (CKK_EC, vec![flag(CKA_DERIVE, true)]),
+        (CKK_RSA, vec![flag(CKA_UNWRAP, true)]),
     ] {
-        let more = [more, flag(CKA_SIGN, true)];
         let made = asking_pair(&a.t.p, a.session, kind, true, &more);
         assert_eq!(made, Err(CKR_TEMPLATE_INCONSISTENT));
     }
     assert!(a.t.p.find(a.session, &[]).is_empty(), "nothing was made");
+    for (kind, dropped) in [(CKK_EC, CKA_DERIVE), (CKK_RSA, CKA_UNWRAP)] {
+        let more = [flag(dropped, true), flag(CKA_SIGN, true)];
+        let (public, key) = asking_pair(&a.t.p, a.session, kind, false, &more).unwrap();
+        assert_eq!(a.t.p.get_bool(a.session, key, dropped), Ok(false));
+        assert_eq!(a.t.p.get_bool(a.session, key, CKA_ALWAYS_AUTHENTICATE), Ok(true));
+        a.t.p.destroy(a.session, public).unwrap();
+        a.t.p.destroy(a.session, key).unwrap();
+    }
 
     let get = |key, kind| a.t.p.get_bool(a.session, key, kind);
     let (_, plain) = ec_pair(&a.t.p, a.session, b"plain", true);

@@ -422,3 +422,65 @@ fn c104_what_is_told_of_a_generated_key_is_the_key() {
     assert_eq!(number(CKA_EXPONENT_1), number(CKA_PRIVATE_EXPONENT) % (&p1 - &one));
     assert_eq!(number(CKA_COEFFICIENT) * &p2 % &p1, one);
 }
+
+#[test]
+fn a_key_for_one_hash_macs_by_it_and_by_no_other() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    for (ckm, key_type, mac) in [
+        (CKM_SHA_1_KEY_GEN, CKK_SHA_1_HMAC, CKM_SHA_1_HMAC),
+        (CKM_SHA256_KEY_GEN, CKK_SHA256_HMAC, CKM_SHA256_HMAC),
+        (CKM_SHA384_KEY_GEN, CKK_SHA384_HMAC, CKM_SHA384_HMAC),
+        (CKM_SHA512_KEY_GEN, CKK_SHA512_HMAC, CKM_SHA512_HMAC),
+    ] {
+        let key = p.generate_key(session, ckm, &[ulong(CKA_VALUE_LEN, 32)]).unwrap();
+        assert_eq!(p.get_ulong(session, key, CKA_KEY_TYPE), Ok(key_type));
+        for other in [CKM_SHA_1_HMAC, CKM_SHA256_HMAC, CKM_SHA384_HMAC, CKM_SHA512_HMAC] {
+            let made = p.sign(session, Mech::plain(other), key, b"data");
+            if other == mac {
+                p.verify(session, Mech::plain(mac), key, b"data", &made.unwrap()).unwrap();
+            } else {
+                assert_eq!(made, Err(CKR_KEY_TYPE_INCONSISTENT));
+            }
+        }
+    }
+}
+
+#[test]
+fn c122_only_a_key_whose_value_is_told_is_digested() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let digest_key = |key| {
+        // SAFETY: plain numbers.
+        match unsafe { p.list.C_DigestKey.unwrap()(session, key) } {
+            CKR_OK => Ok(()),
+            rv => Err(rv),
+        }
+    };
+    let value = hex(KEY);
+    for (sensitive, extractable) in [(false, true), (true, true), (false, false), (true, false)] {
+        let template = [
+            ulong(CKA_CLASS, CKO_SECRET_KEY),
+            ulong(CKA_KEY_TYPE, CKK_AES),
+            bytes(CKA_VALUE, &value),
+            flag(CKA_SENSITIVE, sensitive),
+            flag(CKA_EXTRACTABLE, extractable),
+        ];
+        let key = p.create(session, &template).unwrap();
+        p.init(Op::Digest, session, Mech::plain(CKM_SHA256), 0).unwrap();
+        p.update(Op::Digest, session, b"before").unwrap();
+        if extractable && !sensitive {
+            digest_key(key).unwrap();
+            let digest = p.finish(Op::Digest, session).unwrap();
+            let all = [&b"before"[..], &value].concat();
+            assert_eq!(digest, p.digest(session, CKM_SHA256, &all).unwrap());
+        } else {
+            assert_eq!(digest_key(key), Err(CKR_KEY_INDIGESTIBLE));
+            assert_eq!(p.finish(Op::Digest, session), Err(CKR_OPERATION_NOT_INITIALIZED));
+        }
+    }
+    p.init(Op::Digest, session, Mech::plain(CKM_SHA256), 0).unwrap();
+    assert_eq!(digest_key(0), Err(CKR_KEY_HANDLE_INVALID));
+}

@@ -148,6 +148,10 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
         ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
     },
+    hmac_key(row!(CKM_SHA_1_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16]),
+    hmac_key(row!(CKM_SHA256_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16]),
+    hmac_key(row!(CKM_SHA384_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16]),
+    hmac_key(row!(CKM_SHA512_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16]),
     Mechanism {
         key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
         tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
@@ -322,6 +326,16 @@ const fn generic(row: Mechanism) -> Mechanism {
         runs_in: RunsIn::Tpm,
         tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC],
         ..row
+    }
+}
+
+/// Keys for HMAC by one hash.
+const fn hmac_key(row: Mechanism, tpm_algorithms: &'static [u16]) -> Mechanism {
+    Mechanism {
+        generate_key: Some(secret_key::generic),
+        tpm_algorithms,
+        tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
+        ..generic(row)
     }
 }
 

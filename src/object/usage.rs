@@ -71,14 +71,14 @@ pub(super) fn settle(holder: Holders, object: &mut AttributeSet) -> Result<()> {
     let Some(usages) = of(holder) else { return Ok(()) };
     let wanted: Vec<_> =
         rows(holder).map(|row| row.cka).filter(|cka| object.is_true(*cka)).collect();
+    let each_time = object.is_true(CKA_ALWAYS_AUTHENTICATE);
     let granted: Vec<_> = if wanted.is_empty() {
-        let each_time = object.is_true(CKA_ALWAYS_AUTHENTICATE);
-        let denied =
-            |cka: &CK_ATTRIBUTE_TYPE| object.has(*cka) || (each_time && AT_ONCE.contains(cka));
-        usages.presets.iter().copied().filter(|cka| !denied(cka)).collect()
+        usages.presets.iter().copied().filter(|cka| !object.has(*cka)).collect()
     } else {
         wanted.iter().copied().filter(|cka| usages.serves.contains(cka)).collect()
     };
+    let granted: Vec<_> =
+        granted.into_iter().filter(|cka| !(each_time && AT_ONCE.contains(cka))).collect();
     if granted.is_empty() && !wanted.is_empty() {
         let names: Vec<_> = wanted.iter().map(|cka| attribute::name(*cka)).collect();
         let why = format!("a key of this kind cannot serve {}", names.join(", "));

@@ -1,13 +1,18 @@
 //! Message digesting: software.
 
-use cryptoki_sys::{CK_OBJECT_HANDLE, CKR_KEY_INDIGESTIBLE, CKR_OPERATION_NOT_INITIALIZED};
+use cryptoki_sys::{
+    CK_OBJECT_HANDLE, CKA_VALUE, CKO_SECRET_KEY, CKR_KEY_INDIGESTIBLE,
+    CKR_OPERATION_NOT_INITIALIZED,
+};
 
 use crate::error::{Error, Result};
 use crate::mechanism::Digesting;
 use crate::mechanism::parameter::MechanismChoice;
+use crate::object::reading::is_kept_in_tpm;
 use crate::session::Call;
 use crate::session::kind::Kind;
 use crate::session::operation::Destination;
+use crate::tpm::SecretBytes;
 
 impl Call<'_> {
     /// Begins a digest; without a mechanism, cancels the active one. PKCS#11 v3.1, C_DigestInit.
@@ -38,16 +43,26 @@ impl Call<'_> {
 
     /// Takes the value of a secret key. PKCS#11 v3.1, C_DigestKey.
     ///
-    /// Errors: `CKR_KEY_HANDLE_INVALID`; `CKR_KEY_INDIGESTIBLE`: no key's value leaves the TPM.
+    /// Errors: `CKR_KEY_HANDLE_INVALID`; `CKR_KEY_INDIGESTIBLE` for a key whose value nobody is told:
+    /// its digest would tell of it.
     pub fn digest_key(&mut self, key: CK_OBJECT_HANDLE) -> Result<()> {
         if !self.session.digesting.is_active() {
             return Err(Error::new(CKR_OPERATION_NOT_INITIALIZED, "no digest is active"));
         }
-        let known = self.key_object(key);
-        self.session.digesting.update(|_| {
-            known?;
-            Err(Error::new(CKR_KEY_INDIGESTIBLE, "the key's value is in the TPM"))
+        let value = self.digestible(key);
+        self.session.digesting.update(|operation| {
+            operation.update(&value?);
+            Ok(())
         })
+    }
+
+    fn digestible(&mut self, key: CK_OBJECT_HANDLE) -> Result<SecretBytes> {
+        let object = self.key_object(key)?;
+        let secret = object.attributes.class() == Some(CKO_SECRET_KEY);
+        if !secret || !is_kept_in_tpm(&object.attributes, CKA_VALUE) {
+            return Err(Error::new(CKR_KEY_INDIGESTIBLE, "nobody is told the key's value"));
+        }
+        self.secret(&object)
     }
 
     /// Ends a multi-part digest. PKCS#11 v3.1, C_DigestFinal.
