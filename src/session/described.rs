@@ -50,7 +50,7 @@ impl Call<'_> {
     /// key of the same CKA_ID.
     fn certificates_are_public(&self, token: &Attached) -> Result<bool> {
         let mut store = self.provider.store.lock();
-        if store.has_private(token.row.id, CKO_CERTIFICATE as u64)? {
+        if store.has_private(token.row.id, CKO_CERTIFICATE)? {
             return Ok(false);
         }
         let keys = token.row_keys(&Login::Public);
@@ -64,8 +64,8 @@ impl Call<'_> {
             })?;
             Ok(ids)
         };
-        let certificates = ids(CKO_CERTIFICATE as u64)?;
-        let public_keys = ids(CKO_PUBLIC_KEY as u64)?;
+        let certificates = ids(CKO_CERTIFICATE)?;
+        let public_keys = ids(CKO_PUBLIC_KEY)?;
         Ok(!certificates.is_empty() && certificates.iter().all(|id| public_keys.contains(id)))
     }
 }

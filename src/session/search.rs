@@ -81,7 +81,7 @@ impl Call<'_> {
         wanted: &Wanted,
         found: &mut VecDeque<CK_OBJECT_HANDLE>,
     ) -> Result<()> {
-        let classes = [CKO_PROFILE, CKO_MECHANISM].map(|class| Some(class as u64));
+        let classes = [CKO_PROFILE, CKO_MECHANISM].map(Some);
         if !classes.contains(&wanted.class()) {
             return Ok(());
         }
