@@ -17,7 +17,7 @@ root=$(dirname "$here")
 
 modules=hierarkey
 suites=()
-quick=(pkcs11-tool pykcs11 python-pkcs11 miekg crypto11)
+quick=(pkcs11-tool python-pkcs11 miekg crypto11)
 all=(pkcs11-tool pykcs11 python-pkcs11 miekg crypto11 cryptoki pkcs11-check)
 
 # What a suite said of a module, of the cases that its last run left: passed / failed (of which waived) / skipped.

@@ -12,7 +12,7 @@ const CHUNK: usize = 65_536;
 /// Most bytes of one call.
 const MOST: usize = 16 << 20;
 /// Most bytes of a seed: more brings nothing.
-pub const MOST_SEED: usize = 65_536;
+const MOST_SEED: usize = 65_536;
 
 impl Call<'_> {
     /// Random bytes from the TPM, `len` of them, given to `sink` in pieces.
@@ -41,7 +41,7 @@ impl Call<'_> {
 
     /// Mixes `seed` into the TPM's generator, which it never makes worse. PKCS#11 v3.1, C_SeedRandom.
     ///
-    /// Errors: `CKR_ARGUMENTS_BAD` for more than [`MOST_SEED`] bytes.
+    /// Errors: `CKR_ARGUMENTS_BAD` for more than 64 KiB.
     pub fn seed_random(&mut self, seed: &[u8]) -> Result<()> {
         if seed.len() > MOST_SEED {
             return Err(Error::new(CKR_ARGUMENTS_BAD, "a seed longer than any generator's state"));
