@@ -87,6 +87,8 @@ impl Fault {
             CKR_DEVICE_MEMORY => matches!(self, Self::Rc(0x902 | 0x903)),
             CKR_TOKEN_NOT_RECOGNIZED => self == Self::Rc(0x1df),
             CKR_PIN_LOCKED => self == Self::Rc(0x921) && pin,
+            // C_InitPIN has neither of the two: its caller gave no PIN that could be wrong.
+            CKR_FUNCTION_FAILED => matches!(self, Self::Rc(0x921 | 0x98e)) && pin,
             CKR_PIN_INCORRECT => self == Self::Rc(0x98e) && pin,
             _ => false,
         }
