@@ -241,7 +241,9 @@ fn a_secret_key_goes_and_comes_under_every_mechanism_that_wraps() {
             assert_eq!(p.get(session, back, CKA_VALUE).unwrap(), value);
             let template = [unwrapped(key_type), vec![ulong(CKA_VALUE_LEN, 64)]].concat();
             let refused = p.unwrap(session, mech.clone(), unwrapping, &wrapped, &template);
-            assert_eq!(refused, Err(CKR_WRAPPED_KEY_LEN_RANGE));
+            if mech.clone().raw().mechanism != CKM_RSA_PKCS || key_type == CKK_AES {
+                assert_eq!(refused, Err(CKR_WRAPPED_KEY_LEN_RANGE));
+            }
         }
     }
 }
@@ -458,4 +460,66 @@ fn c120_private_keys_come_back_from_their_wrapping_and_sign() {
             assert_eq!(p.find(session, &[]).len(), before);
         }
     }
+}
+
+#[test]
+fn c120_a_bad_padding_is_told_by_nothing_when_a_key_is_unwrapped() {
+    let (rig, proxy) = Rig::tapped();
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    let p = &t.p;
+    let (public, private) = p
+        .generate_pair(
+            session,
+            CKM_RSA_PKCS_KEY_PAIR_GEN,
+            &[ulong(CKA_MODULUS_BITS, 2048), flag(CKA_WRAP, true), flag(CKA_ENCRYPT, true)],
+            &[flag(CKA_UNWRAP, true)],
+        )
+        .unwrap();
+    let key = p.create(session, &secret(CKK_AES, &[7; 16], &[])).unwrap();
+    let good = p.wrap(session, Mech::plain(CKM_RSA_PKCS), public, key).unwrap();
+    // A plaintext of another length, and blocks whose padding is none.
+    let long = p.encrypt(session, Mech::plain(CKM_RSA_PKCS), public, &[1; 40]).unwrap();
+    let mut block = vec![2; 256];
+    block[0] = 0;
+    block[1] = 1;
+    let bad = p.encrypt(session, Mech::plain(CKM_RSA_X_509), public, &block).unwrap();
+    for sized in [true, false] {
+        let len = if sized { vec![ulong(CKA_VALUE_LEN, 16)] } else { vec![] };
+        let template = [unwrapped(CKK_AES), len].concat();
+        let unwrap = |wrapped: &[u8]| {
+            let before = proxy.commands().len();
+            let made = p.unwrap(session, Mech::plain(CKM_RSA_PKCS), private, wrapped, &template);
+            let commands = proxy.commands().len() - before;
+            (p.get(session, made.unwrap(), CKA_VALUE).unwrap(), commands)
+        };
+        unwrap(&good);
+        let (value, commands) = unwrap(&good);
+        assert_eq!(value, [7; 16]);
+        for wrapped in [&long, &bad] {
+            let (other, as_many) = unwrap(wrapped);
+            assert_ne!(other, value);
+            assert_eq!(other, unwrap(wrapped).0, "the same key each time");
+            assert_eq!(as_many, commands);
+        }
+    }
+}
+
+#[test]
+fn a_secret_too_long_to_mac_with_is_kept_and_told() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    for len in [65, 66, 128] {
+        let value = vec![0x42; len];
+        let key = p.create(session, &secret(CKK_GENERIC_SECRET, &value, &[])).unwrap();
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value);
+        assert_eq!(p.get_bool(session, key, CKA_SIGN), Ok(false));
+        let wrapped = p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP_KWP), with, key).unwrap();
+        assert!(wrapped.len() >= len + 8);
+    }
+    let value = vec![0x42; 129];
+    let refused = p.create(session, &secret(CKK_GENERIC_SECRET, &value, &[]));
+    assert_eq!(refused, Err(CKR_ATTRIBUTE_VALUE_INVALID));
 }

@@ -9,6 +9,7 @@ use cryptoki_sys::{
     CKR_MECHANISM_INVALID,
 };
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 use super::creation::{Actor, Path, incomplete, new_object};
 use super::value::{AttributeSet, Value};
@@ -90,6 +91,34 @@ pub fn wanted_len(object: &AttributeSet, found: Option<usize>) -> Result<usize> 
         Some(len) => Ok(usize::try_from(len).unwrap_or(usize::MAX)),
         None => found.ok_or_else(|| incomplete(CKA_VALUE_LEN)),
     }
+}
+
+/// What PKCS#1 v1.5 decryption gave for a value of the secret key `object`, or as good a secret of
+/// a length that fits.
+///
+/// Bad padding was answered with random bytes of a random length. Were the length told by an error,
+/// it would tell a good padding from a bad one (Bleichenbacher's attack): so every ciphertext is
+/// some key, always the same one.
+pub fn fitting_secret(object: &AttributeSet, bytes: SecretBytes) -> SecretBytes {
+    let wanted = object.ulong(CKA_VALUE_LEN).and_then(|len| usize::try_from(len).ok());
+    let fits = match (wanted, object.key_type()) {
+        (Some(wanted), _) => bytes.len() == wanted,
+        (None, Some(CKK_AES)) => matches!(bytes.len(), 16 | 24 | 32),
+        (None, _) => (1..=SECRET).contains(&bytes.len()),
+    };
+    let len = wanted.unwrap_or(32);
+    if fits || len > SECRET {
+        return bytes;
+    }
+    let mut other = SecretBytes::new(Vec::with_capacity(len.next_multiple_of(32)));
+    let mut counter = 0u32;
+    while other.len() < len {
+        counter = counter.wrapping_add(1);
+        let block = Sha256::new().chain_update(counter.to_be_bytes()).chain_update(&*bytes);
+        other.extend_from_slice(&block.finalize());
+    }
+    other.truncate(len);
+    other
 }
 
 /// Gives the secret key `object` its value, which came from a mechanism.

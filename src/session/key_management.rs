@@ -130,11 +130,13 @@ pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTe
         // A TPM takes the scheme NULL, which leaves the hash open, together with both only.
         _ => (true, true),
     };
+    // With neither it is data that the TPM keeps.
+    let keeps = kind == KeyKind::Secret;
     // The TPM has no key that does nothing.
     KeyTemplate {
         kind,
-        sign: sign || !decrypt,
-        decrypt,
+        sign: (sign || !decrypt) && !keeps,
+        decrypt: decrypt && !keeps,
         scheme: None,
         extractable: object.is_true(CKA_EXTRACTABLE),
         policy: None,

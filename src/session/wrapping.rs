@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
 use crate::mechanism::{Decrypting, Deriving, Encrypting};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
-use crate::object::secret_key::{give_value, take_value, wanted_len};
+use crate::object::secret_key::{fitting_secret, give_value, take_value, wanted_len};
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{Path, nested, new_object};
@@ -103,6 +103,9 @@ impl Call<'_> {
         }
         if object.class() == Some(CKO_PRIVATE_KEY) {
             return self.add_private_key(object, &bytes);
+        }
+        if choice.ckm == CKM_RSA_PKCS {
+            bytes = fitting_secret(&object, bytes);
         }
         let len = wanted_len(&object, Some(bytes.len()))?;
         // Zeros fill the last block of a mode that has no padding of its own.
