@@ -9,8 +9,8 @@ mod common;
 use std::ptr;
 
 use common::fixture::*;
+use common::mechanisms::{HMAC, with_parameter};
 use common::p11::*;
-use common::secret::general;
 use common::tpm_proxy::Action;
 use cryptoki_sys::*;
 
@@ -175,40 +175,6 @@ impl Signer {
     }
 }
 
-const MACS: [CK_MECHANISM_TYPE; 8] = [
-    CKM_SHA_1_HMAC,
-    CKM_SHA_1_HMAC_GENERAL,
-    CKM_SHA256_HMAC,
-    CKM_SHA256_HMAC_GENERAL,
-    CKM_SHA384_HMAC,
-    CKM_SHA384_HMAC_GENERAL,
-    CKM_SHA512_HMAC,
-    CKM_SHA512_HMAC_GENERAL,
-];
-
-/// The mechanism with a parameter that it takes.
-fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
-    let pss = |hash, mgf| Mech::pss(ckm, hash, mgf, 20);
-    match ckm {
-        CKM_RSA_PKCS_PSS | CKM_SHA256_RSA_PKCS_PSS => pss(CKM_SHA256, CKG_MGF1_SHA256),
-        CKM_SHA1_RSA_PKCS_PSS => pss(CKM_SHA_1, CKG_MGF1_SHA1),
-        CKM_SHA224_RSA_PKCS_PSS => pss(CKM_SHA224, CKG_MGF1_SHA224),
-        CKM_SHA384_RSA_PKCS_PSS => pss(CKM_SHA384, CKG_MGF1_SHA384),
-        CKM_SHA512_RSA_PKCS_PSS => pss(CKM_SHA512, CKG_MGF1_SHA512),
-        CKM_SHA3_224_RSA_PKCS_PSS => pss(CKM_SHA3_224, CKG_MGF1_SHA3_224),
-        CKM_SHA3_256_RSA_PKCS_PSS => pss(CKM_SHA3_256, CKG_MGF1_SHA3_256),
-        CKM_SHA3_384_RSA_PKCS_PSS => pss(CKM_SHA3_384, CKG_MGF1_SHA3_384),
-        CKM_SHA3_512_RSA_PKCS_PSS => pss(CKM_SHA3_512, CKG_MGF1_SHA3_512),
-        CKM_RSA_PKCS_OAEP => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""),
-        CKM_AES_CMAC_GENERAL
-        | CKM_SHA_1_HMAC_GENERAL
-        | CKM_SHA256_HMAC_GENERAL
-        | CKM_SHA384_HMAC_GENERAL
-        | CKM_SHA512_HMAC_GENERAL => general(ckm, 8),
-        _ => Mech::plain(ckm),
-    }
-}
-
 #[test]
 fn c023_c084_every_mechanism_that_signs_signs_messages_whole_and_those_that_hash_in_parts() {
     let s = Signer::rsa();
@@ -223,7 +189,7 @@ fn c023_c084_every_mechanism_that_signs_signs_messages_whole_and_those_that_hash
         assert!(!can(CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT), "{ckm:#x}");
         let (public, private) = match ckm {
             CKM_AES_CMAC | CKM_AES_CMAC_GENERAL => (aes, aes),
-            _ if MACS.contains(&ckm) => (secret, secret),
+            _ if HMAC.contains(&ckm) => (secret, secret),
             _ if can(CKF_EC_F_P) => ec,
             _ => (s.public, s.private),
         };

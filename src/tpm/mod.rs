@@ -6,6 +6,7 @@
 //! | `types.rs` | what goes in and out: hierarchies, blobs, keys, templates, status |
 //! | `engine.rs` | one TPM, one turn at a time |
 //! | `operations.rs` | the operations of [`Tpm`]: which commands each one is |
+//! | `random.rs` | random bytes and seeds |
 //! | `symmetric.rs` | those of secret keys: ciphers and MACs |
 //! | `duplicate.rs` | a key that may leave, taken out |
 //! | `approval.rs` | keys whose policy asks for somebody's authorization at each use |
@@ -35,6 +36,7 @@ mod loaded;
 mod operations;
 mod parent;
 mod public;
+mod random;
 mod rc;
 mod recovery;
 mod symmetric;

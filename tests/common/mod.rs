@@ -5,9 +5,11 @@
 pub mod calls;
 pub mod certificate;
 pub mod fixture;
+pub mod mechanisms;
 pub mod p11;
 pub mod peer;
 pub mod prototypes;
+pub mod raw;
 pub mod return_values;
 pub mod secret;
 pub mod swtpm;
