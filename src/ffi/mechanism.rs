@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use cryptoki_sys::{
-    CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_MAC_GENERAL_PARAMS, CK_MECHANISM,
-    CK_MECHANISM_TYPE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG,
-    CKR_ARGUMENTS_BAD, CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
+    CK_AES_CBC_ENCRYPT_DATA_PARAMS, CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EXTRACT_PARAMS,
+    CK_KEY_DERIVATION_STRING_DATA, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
+    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
+    CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 use super::input::{Input, copied};
@@ -79,6 +80,25 @@ impl Mechanism<'_> {
                 [] => Parameter::None,
                 bytes => Parameter::Bytes(copied(bytes)?),
             },
+            Some(ParameterShape::Data) => {
+                // SAFETY: a pointer and a number, of which every value is one.
+                let given: CK_KEY_DERIVATION_STRING_DATA =
+                    unsafe { structure(bytes, given.ulParameterLen) }?;
+                Parameter::Data(pointed_to(given.pData, given.ulLen)?)
+            }
+            Some(ParameterShape::BitIndex) => {
+                // SAFETY: a plain number, of which every value is one.
+                Parameter::BitIndex(unsafe {
+                    structure::<CK_EXTRACT_PARAMS>(bytes, given.ulParameterLen)
+                }?)
+            }
+            Some(ParameterShape::CbcData) => {
+                // SAFETY: bytes, a pointer and a number, of which every value is one.
+                let given: CK_AES_CBC_ENCRYPT_DATA_PARAMS =
+                    unsafe { structure(bytes, given.ulParameterLen) }?;
+                let data = pointed_to(given.pData, given.length)?;
+                Parameter::CbcData { iv: given.iv, data }
+            }
             Some(ParameterShape::Ecdh) => {
                 // SAFETY: plain numbers and pointers, of which every value is one.
                 ecdh(unsafe { structure(bytes, given.ulParameterLen) }?)?
@@ -117,18 +137,17 @@ fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
     Ok(Parameter::Oaep { hash: given.hashAlg, mgf: given.mgf, label: copied(label)? })
 }
 
-fn ecdh(given: CK_ECDH1_DERIVE_PARAMS) -> Result<Parameter> {
+/// A copy of what a parameter's structure points to.
+fn pointed_to(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
     // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
-    let (shared, public) = unsafe {
-        (
-            Input::new(given.pSharedData, given.ulSharedDataLen),
-            Input::new(given.pPublicData, given.ulPublicDataLen),
-        )
-    };
+    copied(believed(unsafe { Input::new(start, len) }, len)?)
+}
+
+fn ecdh(given: CK_ECDH1_DERIVE_PARAMS) -> Result<Parameter> {
     Ok(Parameter::Ecdh {
         kdf: given.kdf,
-        shared: copied(believed(shared, given.ulSharedDataLen)?)?,
-        public: copied(believed(public, given.ulPublicDataLen)?)?,
+        shared: pointed_to(given.pSharedData, given.ulSharedDataLen)?,
+        public: pointed_to(given.pPublicData, given.ulPublicDataLen)?,
     })
 }
 

@@ -15,7 +15,7 @@
 //! | `cipher.rs` | AES in its modes, in parts |
 //! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
-//! | `ecdh.rs` | ECDH and its KDF |
+//! | `ecdh.rs` `simple_derivation.rs` | ECDH and its KDF; keys cut and joined, or encrypted from others |
 //! | `ecdsa.rs` | ECDSA and the digests it takes |
 //! | `hash.rs` `mgf1.rs` | hashes and the mask they make |
 //! | `docs.rs` | docs/mechanisms.md |
@@ -46,6 +46,7 @@ mod rsa_pss;
 mod rsa_raw;
 mod secret_key;
 mod signing;
+mod simple_derivation;
 mod table;
 mod task;
 mod verifying;

@@ -58,6 +58,17 @@ pub enum Parameter {
         /// The peer's point.
         public: Vec<u8>,
     },
+    /// CK_KEY_DERIVATION_STRING_DATA.
+    Data(Vec<u8>),
+    /// CK_EXTRACT_PARAMS: the first bit.
+    BitIndex(CK_ULONG),
+    /// CK_AES_CBC_ENCRYPT_DATA_PARAMS.
+    CbcData {
+        /// iv.
+        iv: [u8; BLOCK],
+        /// pData.
+        data: Vec<u8>,
+    },
     /// Bytes without a structure, such as an IV; refused by every mechanism that takes another
     /// shape.
     Bytes(Vec<u8>),
@@ -84,6 +95,12 @@ pub enum ParameterShape {
     MacLength,
     /// CK_ECDH1_DERIVE_PARAMS.
     Ecdh,
+    /// CK_KEY_DERIVATION_STRING_DATA.
+    Data,
+    /// CK_EXTRACT_PARAMS.
+    BitIndex,
+    /// CK_AES_CBC_ENCRYPT_DATA_PARAMS.
+    CbcData,
     /// None, or so many bytes of IV.
     OptionalIv(usize),
 }
@@ -99,6 +116,9 @@ pub(super) enum Checked {
     MacLength(usize),
     Ecdh(Ecdh),
     WrapIv(Vec<u8>),
+    Data(Vec<u8>),
+    BitIndex(usize),
+    CbcData([u8; BLOCK], Vec<u8>),
 }
 
 /// The parameter of ECDH.
@@ -175,6 +195,13 @@ impl Checked {
             (ParameterShape::Ecdh, Parameter::Ecdh { kdf, shared, public }) => {
                 let hash = ecdh::kdf(*kdf)?;
                 Ok(Self::Ecdh(Ecdh { hash, shared: shared.clone(), public: public.clone() }))
+            }
+            (ParameterShape::Data, Parameter::Data(data)) => Ok(Self::Data(data.clone())),
+            (ParameterShape::CbcData, Parameter::CbcData { iv, data }) => {
+                Ok(Self::CbcData(*iv, data.clone()))
+            }
+            (ParameterShape::BitIndex, Parameter::BitIndex(at)) => {
+                usize::try_from(*at).map(Self::BitIndex).map_err(|_| invalid("number of the bit"))
             }
             (ParameterShape::MacLength, Parameter::MacLength(len)) => {
                 usize::try_from(*len).map(Self::MacLength).map_err(|_| invalid("length of the MAC"))

@@ -115,6 +115,8 @@ pub struct Mechanism {
     pub(super) wraps: bool,
     /// A key wrapping: it encrypts and decrypts with a secret key, data that comes whole.
     pub(super) key_wrap: Option<KeyWrap>,
+    /// Whether it derives from the key's value, which then has to leave the TPM.
+    pub from_value: bool,
     /// A MAC with a secret key: it signs and verifies, in parts too.
     pub(super) mac: Option<Mac>,
     /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
@@ -162,6 +164,7 @@ impl Mechanism {
             derive: None,
             wraps: false,
             key_wrap: None,
+            from_value: false,
             mac: None,
             cipher: None,
             generate_key: None,

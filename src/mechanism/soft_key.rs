@@ -27,7 +27,9 @@ pub(super) fn everything() -> Abilities {
             .chain(HashAlg::ALL.map(HashAlg::alg_id))
             .chain(0x40..=0x44)
             .collect(),
-        commands: [0x153, 0x154, 0x155, 0x157, 0x159, 0x15B, 0x15D, 0x193].into_iter().collect(),
+        commands: [0x14B, 0x153, 0x154, 0x155, 0x157, 0x159, 0x15B, 0x15D, 0x193]
+            .into_iter()
+            .collect(),
         curves: Curve::ALL.map(Curve::curve_id).into_iter().collect(),
         rsa_bits: [1024, 2048, 3072].into_iter().collect(),
         aes_bits: [128, 192, 256].into_iter().collect(),
@@ -202,6 +204,11 @@ impl PrivateKey for SoftTpm<'_> {
         let SoftKey::Secret(_, key) = self.key else { unreachable!("AES with a key pair") };
         self.decrypted += 1;
         Ok(Zeroizing::new(self.answer(cipher(key, mode, direction, iv, data))))
+    }
+
+    fn value(&mut self) -> Result<SecretBytes> {
+        let SoftKey::Secret(_, key) = self.key else { unreachable!("the value of a key pair") };
+        Ok(Zeroizing::new(key.clone()))
     }
 
     fn hmac(&mut self, hash: HashAlg, message: &[u8], _buffer: usize) -> Result<SecretBytes> {

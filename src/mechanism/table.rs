@@ -5,9 +5,10 @@ use cryptoki_sys::*;
 
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{KeyWrap, Mechanism, Mode, RunsIn};
+use super::row::{Derive, KeyWrap, Mechanism, Mode, RunsIn};
 use super::{
     ecdh, ecdsa, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
+    simple_derivation,
 };
 use crate::tpm::{CipherMode, HMAC_KEY, HashAlg, Scheme};
 
@@ -26,6 +27,7 @@ const TPM_ALG_SYMCIPHER: u16 = 0x0025;
 const TPM_CC_ENCRYPT_DECRYPT2: u32 = 0x193;
 const TPM_ALG_ECDH: u16 = 0x0019;
 const TPM_CC_ECDH_ZGEN: u32 = 0x154;
+const TPM_CC_DUPLICATE: u32 = 0x14B;
 const TPM_CC_HMAC: u32 = 0x155;
 const TPM_CC_HMAC_START: u32 = 0x15B;
 
@@ -139,6 +141,11 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cfb as u16],
         ..cipher(row!(CKM_AES_CFB128), CipherMode::Cfb, ParameterShape::Iv)
     },
+    by_encryption(row!(CKM_AES_ECB_ENCRYPT_DATA), CipherMode::Ecb, ParameterShape::Data),
+    Mechanism {
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
+        ..by_encryption(row!(CKM_AES_CBC_ENCRYPT_DATA), CipherMode::Cbc, ParameterShape::CbcData)
+    },
     key_wrap(row!(CKM_AES_KEY_WRAP), key_wrap::PLAIN, 8),
     key_wrap(row!(CKM_AES_KEY_WRAP_KWP), key_wrap::PADDED, 4),
     cmac(row!(CKM_AES_CMAC), ParameterShape::None),
@@ -147,6 +154,13 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         generate_key: Some(secret_key::generic),
         tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
         ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
+    },
+    from_value(row!(CKM_CONCATENATE_BASE_AND_DATA), simple_derivation::base_and_data),
+    from_value(row!(CKM_CONCATENATE_DATA_AND_BASE), simple_derivation::data_and_base),
+    from_value(row!(CKM_XOR_BASE_AND_DATA), simple_derivation::xor),
+    Mechanism {
+        parameter: ParameterShape::BitIndex,
+        ..from_value(row!(CKM_EXTRACT_KEY_FROM_KEY), simple_derivation::extract)
     },
     hmac_key(row!(CKM_SHA_1_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16]),
     hmac_key(row!(CKM_SHA256_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16]),
@@ -287,6 +301,29 @@ const fn key_wrap(row: Mechanism, key_wrap: KeyWrap, iv_len: usize) -> Mechanism
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
         tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
         ..aes(row)
+    }
+}
+
+/// A key made by encrypting data.
+const fn by_encryption(row: Mechanism, mode: CipherMode, parameter: ParameterShape) -> Mechanism {
+    Mechanism {
+        cipher: None,
+        accepts: simple_derivation::accepts_blocks,
+        derive: Some(simple_derivation::encrypted),
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
+        ..cipher(row, mode, parameter)
+    }
+}
+
+/// A key made from the value of a key that may leave the TPM.
+const fn from_value(row: Mechanism, derive: Derive) -> Mechanism {
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_AES],
+        parameter: ParameterShape::Data,
+        derive: Some(derive),
+        from_value: true,
+        tpm_commands: &[TPM_CC_CREATE, TPM_CC_DUPLICATE],
+        ..generic(row)
     }
 }
 

@@ -53,6 +53,11 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
             let public = [&[4], &x[..], &y].concat();
             with(row.ckm, Parameter::Ecdh { kdf: CKD_NULL, shared: vec![], public })
         }
+        ParameterShape::Data => with(row.ckm, Parameter::Data(vec![5; 16])),
+        ParameterShape::BitIndex => with(row.ckm, Parameter::BitIndex(3)),
+        ParameterShape::CbcData => {
+            with(row.ckm, Parameter::CbcData { iv: [1; 16], data: vec![5; 16] })
+        }
         ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
     }
 }

@@ -149,6 +149,10 @@ impl PrivateKey for KeyInTpm<'_> {
         self.with(|turn, key| turn.cipher(key, mode, direction, iv, data))
     }
 
+    fn value(&mut self) -> Result<SecretBytes> {
+        self.with(|turn, key| turn.export(key))
+    }
+
     fn hmac(&mut self, hash: HashAlg, message: &[u8], buffer: usize) -> Result<SecretBytes> {
         self.with(|turn, key| turn.hmac(key, hash, message, buffer))
     }

@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
-use crate::mechanism::{Decrypting, Deriving, Encrypting};
+use crate::mechanism::{self, Decrypting, Deriving, Encrypting};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
 use crate::object::secret_key::{fitting_secret, give_value, take_value, wanted_len};
 use crate::object::template::{RawAttribute, template};
-use crate::object::value::AttributeSet;
+use crate::object::value::{AttributeSet, Value};
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
 use crate::session::key::{DERIVE, UNWRAP, Usable, WRAP, in_tpm};
@@ -133,7 +133,23 @@ impl Call<'_> {
         let base = self.usable_key(base, choice, DERIVE).map_err(|error| told(error, &DERIVING))?;
         let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
         let from = &base.object.attributes;
-        let given = nested::add(from, CKA_DERIVE_TEMPLATE, template(raw)?)?;
+        let mut given = nested::add(from, CKA_DERIVE_TEMPLATE, template(raw)?)?;
+        if mechanism::find(choice.ckm, &base.abilities)?.from_value {
+            if !from.is_true(CKA_EXTRACTABLE) {
+                let why = "the key's value does not leave the TPM";
+                return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, why));
+            }
+            // What is made of a sensitive value is as sensitive.
+            let sensitive = Value::Bool(true);
+            if from.is_true(CKA_SENSITIVE)
+                && given
+                    .insert(CKA_SENSITIVE, sensitive)
+                    .is_some_and(|said| said != Value::Bool(true))
+            {
+                let why = "a key derived from a sensitive one is sensitive";
+                return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
+            }
+        }
         let path = Path::Derive {
             always_sensitive: from.is_true(CKA_ALWAYS_SENSITIVE),
             never_extractable: from.is_true(CKA_NEVER_EXTRACTABLE),

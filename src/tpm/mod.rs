@@ -231,6 +231,8 @@ pub trait PrivateKey {
         iv: &[u8],
         data: &[u8],
     ) -> Result<SecretBytes>;
+    /// As [`Tpm::export`].
+    fn value(&mut self) -> Result<SecretBytes>;
     /// As [`Tpm::hmac`].
     fn hmac(&mut self, hash: HashAlg, message: &[u8], buffer: usize) -> Result<SecretBytes>;
 }

@@ -1,0 +1,139 @@
+//! Derivations that cut and join bytes: PKCS#11 v3.1, "Miscellaneous simple key derivation mechanisms" and
+//! "Additional AES mechanisms". Those from a key's value ask the TPM for it, which gives it out only
+//! where the key may leave; those by encryption leave the key where it is.
+
+use cryptoki_sys::{CKR_KEY_SIZE_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_TEMPLATE_INCOMPLETE};
+use zeroize::Zeroizing;
+
+use super::cipher::MOST_AT_ONCE;
+use super::parameter::{BLOCK, Checked};
+use super::task::Task;
+use crate::error::{Error, Result};
+use crate::tpm::{CipherMode, Direction, PrivateKey, SecretBytes};
+
+/// CKM_CONCATENATE_BASE_AND_DATA.
+pub(super) fn base_and_data(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    first(&[&key.value()?, data(task)?], wanted)
+}
+
+/// CKM_CONCATENATE_DATA_AND_BASE.
+pub(super) fn data_and_base(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    first(&[data(task)?, &key.value()?], wanted)
+}
+
+/// CKM_XOR_BASE_AND_DATA: as long as the shorter of the two.
+pub(super) fn xor(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    let mut mixed = key.value()?;
+    let data = data(task)?;
+    mixed.truncate(data.len());
+    for (byte, mask) in mixed.iter_mut().zip(data) {
+        *byte ^= mask;
+    }
+    first(&[&mixed], wanted)
+}
+
+/// CKM_EXTRACT_KEY_FROM_KEY: bits from the one that the parameter counts to, the first being the
+/// highest of the first byte, and from the beginning again after the last.
+pub(super) fn extract(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    let Checked::BitIndex(from) = task.parameter else {
+        return Err(Error::bug("an extraction without its parameter"));
+    };
+    let wanted = wanted.ok_or_else(|| Error::new(CKR_TEMPLATE_INCOMPLETE, "no length is said"))?;
+    let base = key.value()?;
+    let bits = base.len().saturating_mul(8);
+    if from >= bits {
+        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "a bit behind the key's last"));
+    }
+    if wanted > base.len() {
+        return Err(too_long());
+    }
+    let bit = |at: usize| {
+        let at = at % bits;
+        base.get(at / 8).map_or(0, |byte| byte >> (7 - at % 8) & 1)
+    };
+    let mut taken = Zeroizing::new(Vec::with_capacity(wanted));
+    for byte in 0..wanted {
+        let start = from.saturating_add(byte.saturating_mul(8));
+        taken.push((0..8).fold(0, |byte, at| byte << 1 | bit(start.saturating_add(at))));
+    }
+    Ok(taken)
+}
+
+/// CKM_AES_ECB_ENCRYPT_DATA and CKM_AES_CBC_ENCRYPT_DATA: the ciphertext of the parameter's data.
+pub(super) fn encrypted(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    let (mode, iv) = match &task.parameter {
+        Checked::CbcData(iv, _) => (CipherMode::Cbc, iv.as_slice()),
+        _ => (CipherMode::Ecb, [].as_slice()),
+    };
+    let data = data(task)?;
+    let mut made = Zeroizing::new(Vec::with_capacity(data.len()));
+    let mut chain = iv.to_vec();
+    for part in data.chunks((task.input_buffer / BLOCK).max(1) * BLOCK) {
+        let now = key.cipher(mode, Direction::Encrypt, &chain, part)?;
+        if mode == CipherMode::Cbc {
+            let last = now.len().checked_sub(BLOCK).and_then(|from| now.get(from..));
+            chain = last.unwrap_or_default().to_vec();
+        }
+        made.extend_from_slice(&now);
+    }
+    first(&[&made], wanted)
+}
+
+/// Data that is encrypted comes in whole blocks.
+///
+/// Errors: `CKR_MECHANISM_PARAM_INVALID`.
+pub(super) fn accepts_blocks(task: &Task) -> Result<()> {
+    let len = data(task)?.len();
+    if len == 0 || !len.is_multiple_of(BLOCK) || len > MOST_AT_ONCE {
+        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "the data is not whole blocks"));
+    }
+    Ok(())
+}
+
+fn data(task: &Task) -> Result<&[u8]> {
+    match &task.parameter {
+        Checked::Data(data) | Checked::CbcData(_, data) => Ok(data),
+        _ => Err(Error::bug("a derivation without its data")),
+    }
+}
+
+/// The first bytes of `parts` one after another.
+fn first(parts: &[&[u8]], wanted: Option<usize>) -> Result<SecretBytes> {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut all = Zeroizing::new(Vec::with_capacity(len));
+    for part in parts {
+        all.extend_from_slice(part);
+    }
+    match wanted {
+        Some(wanted) if wanted > len => Err(too_long()),
+        Some(wanted) => {
+            all.truncate(wanted);
+            Ok(all)
+        }
+        None => Ok(all),
+    }
+}
+
+fn too_long() -> Error {
+    Error::new(CKR_KEY_SIZE_RANGE, "longer than what the key is derived from")
+}
