@@ -241,8 +241,8 @@ check "brings in an RSA key and signs with it" imports 06 SHA256-RSA-PKCS "$work
 check "brings in an EC key and signs with it" imports 07 ECDSA "$work/data.sha256" \
     "-algorithm EC -pkeyopt ec_paramgen_curve:P-256" --signature-format openssl
 check "destroys a key" destroys_a_key
-check "asks for the PIN at each use of an EC key" asks_for_the_pin 06 EC:prime256v1 --usage-sign
-check "asks for the PIN at each use of an RSA key" asks_for_the_pin 07 rsa:2048
+check "asks for the PIN at each use of an EC key" asks_for_the_pin 08 EC:prime256v1 --usage-sign
+check "asks for the PIN at each use of an RSA key" asks_for_the_pin 09 rsa:2048
 check "refuses a wrong PIN" refuses_a_wrong_pin
 check "changes the user's PIN" changes_the_pin
 check "lets the security officer set the user's PIN" officer_sets_the_pin
