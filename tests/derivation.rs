@@ -102,6 +102,10 @@ fn c121_data_is_encrypted_into_a_key_and_the_base_stays_where_it_is() {
         let expected = p.encrypt(session, cipher, key, &data).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), expected);
     }
+    let mech = with_data(CKM_AES_ECB_ENCRYPT_DATA, &[], &data[..16]);
+    let template = [open(), vec![ulong(CKA_KEY_TYPE, CKK_AES), ulong(CKA_VALUE_LEN, 32)]].concat();
+    let short = derive(p, session, mech, key, &template);
+    assert_eq!(short, Err(CKR_MECHANISM_PARAM_INVALID));
     for len in [0, 15, 17] {
         let mech = with_data(CKM_AES_ECB_ENCRYPT_DATA, &[], &data[..len]);
         let refused = derive(p, session, mech, key, &open());

@@ -96,7 +96,8 @@ pub(super) fn encrypted(
         }
         made.extend_from_slice(&now);
     }
-    first(&[&made], wanted)
+    // What is too short is the parameter.
+    first(&[&made], wanted).map_err(|error| error.told_as(CKR_MECHANISM_PARAM_INVALID))
 }
 
 /// Data that is encrypted comes in whole blocks.
