@@ -62,7 +62,7 @@ fn kind(kind: Kind) -> &'static str {
 fn holders(row: &Attribute) -> String {
     let groups = [
         (Holders::ALL, "all"),
-        (Holders::STORAGE, "all but profiles"),
+        (Holders::STORAGE, "all but profiles and mechanisms"),
         (Holders::KEY, "keys"),
         (Holders::PUBLIC, "public keys"),
         (Holders::PRIVATE, "private keys"),

@@ -116,11 +116,9 @@ impl Call<'_> {
             ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
                 Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
             }),
-            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => self
-                .described()?
-                .into_iter()
-                .find(|(other, _)| *other == place)
-                .map(|(_, attributes)| Object { place, attributes, key: None }),
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => {
+                self.description(place)?.map(|attributes| Object { place, attributes, key: None })
+            }
         };
         let Some(object) = object else {
             self.provider.handles.lock().drop_object(slot, place);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use cryptoki_sys::{CK_OBJECT_HANDLE, CKO_MECHANISM, CKO_PROFILE};
+use cryptoki_sys::CK_OBJECT_HANDLE;
 
 use crate::error::Result;
 use crate::object::search::Search as Wanted;
@@ -28,7 +28,8 @@ impl Call<'_> {
         let mut found = VecDeque::new();
         self.find_token_objects(&wanted, &mut found)?;
         self.find_session_objects(&wanted, &mut found)?;
-        self.find_described(&wanted, &mut found)?;
+        let described = self.described(&wanted)?;
+        self.hand_out(described.into_iter().map(|place| (place, false)).collect(), &mut found)?;
         self.session.searching.begin(Search(found));
         Ok(())
     }
@@ -73,23 +74,6 @@ impl Call<'_> {
             }
         }
         self.hand_out(places, found)
-    }
-
-    /// These are found only by searches that name their class.
-    fn find_described(
-        &mut self,
-        wanted: &Wanted,
-        found: &mut VecDeque<CK_OBJECT_HANDLE>,
-    ) -> Result<()> {
-        let classes = [CKO_PROFILE, CKO_MECHANISM].map(Some);
-        if !classes.contains(&wanted.class()) {
-            return Ok(());
-        }
-        let described = self.described()?.into_iter();
-        let places = described
-            .filter(|(_, attributes)| wanted.matches(attributes))
-            .map(|(place, _)| (place, false));
-        self.hand_out(places.collect(), found)
     }
 
     fn hand_out(

@@ -130,19 +130,20 @@ impl Store {
         searched.map(|_| ())
     }
 
-    /// Whether `token` has private objects of `class`.
+    /// CKA_CLASS and the TPM's public area of every private object of `token`, as they stand in
+    /// clear: without the private key nothing is known of who wrote them.
     ///
     /// Errors: as [`Store`] says.
-    pub fn has_private(&mut self, token: TokenId, class: u64) -> Result<bool> {
-        let found = self.reading(|tx| {
-            Ok(tx.query_row(
-                "SELECT EXISTS (SELECT 1 FROM object
-                WHERE token_id = ?1 AND class = ?2 AND private = 1)",
-                rusqlite::params![token.0, class.cast_signed()],
-                |row| row.get(0),
-            )?)
+    pub fn hidden(&mut self, token: TokenId) -> Result<Vec<(u64, Option<Vec<u8>>)>> {
+        let read = self.reading(|tx| {
+            let sql = "SELECT class, key_public FROM object WHERE token_id = ?1 AND private = 1";
+            let mut statement = tx.prepare_cached(sql)?;
+            let rows = statement.query_map([token.0], |row| {
+                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })?;
-        Ok(found.unwrap_or(false))
+        Ok(read.unwrap_or_default())
     }
 
     /// The objects of `token` that are not as this module wrote them. Private ones can be told
