@@ -482,6 +482,22 @@ fn c059_what_a_private_key_began_ends_with_the_logout() {
 }
 
 #[test]
+fn c059_so_does_what_a_private_key_that_is_no_private_object_began() {
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", true);
+    let open = t.p.copy(session, private, &[flag(CKA_PRIVATE, false)]).unwrap();
+    let sign = || t.p.init(Op::Sign, session, Mech::plain(CKM_ECDSA), open);
+    sign().unwrap();
+    t.p.logout(session).unwrap();
+    let ended = t.p.one_shot(Op::Sign, session, &[1; 32]);
+    assert_eq!(ended, Err(CKR_OPERATION_NOT_INITIALIZED));
+    // The key itself stays everybody's.
+    sign().unwrap();
+    t.p.one_shot(Op::Sign, session, &[1; 32]).unwrap();
+}
+
+#[test]
 fn c060_the_so_neither_sees_nor_makes_private_objects() {
     let t = Token::new();
     let session = t.user();

@@ -84,7 +84,9 @@ impl BoundKey {
         self.token.row.id
     }
 
-    /// Whether its user has logged out since (PKCS#11 v3.1, `C_Logout`).
+    /// Whether its user has logged out since (PKCS#11 v3.1, `C_Logout`). A private key that is no
+    /// private object ends its operations too: no operation with a private key outlives the login
+    /// that it was begun in.
     pub fn is_stale(&self, epoch: u64) -> bool {
         self.private && self.epoch != epoch
     }
@@ -213,7 +215,8 @@ impl Call<'_> {
         Ok(BoundKey {
             token,
             material,
-            private: object.attributes.is_private(),
+            private: object.attributes.is_private()
+                || object.attributes.class() == Some(CKO_PRIVATE_KEY),
             epoch: self.login.epoch,
             approval,
         })
