@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 
-use super::Told;
+use super::replay::Told;
 
 /// The constant that a transcript calls by its `name` without the `prefix`.
 pub fn constant(prefix: &str, name: &str) -> Told<CK_ULONG> {
