@@ -1,5 +1,6 @@
 //! `hierarkey`: the administrator's tool.
 
+mod generate;
 mod lockout;
 mod pin;
 mod status;
@@ -29,6 +30,9 @@ enum Command {
     /// The TPM's count of wrong PINs
     #[command(subcommand)]
     Lockout(lockout::Command),
+    /// Write the manual or the shells' completions
+    #[command(subcommand)]
+    Generate(generate::Command),
 }
 
 /// A slot by the name of its hierarchy.
@@ -63,10 +67,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), String> {
+    if let Command::Generate(command) = command {
+        return generate::run(command);
+    }
     let admin = Admin::open().map_err(|error| error.to_string())?;
     match command {
         Command::Status => status::show(&admin),
         Command::Token(command) => token::run(&admin, command),
         Command::Lockout(command) => lockout::run(&admin, command),
+        Command::Generate(_) => Ok(()),
     }
 }
