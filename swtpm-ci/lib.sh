@@ -177,6 +177,49 @@ refuses() {
     grep -qE -e "$pattern" "$work/says.out" || { printf 'it was refused, but not by: %s\n' "$pattern"; return 1; }
 }
 
+# follow PAGE NAME [FOLDER]: the commands that docs/PAGE.md shows under NAME, as they stand there, in the working folder or the
+# one that is given. Where they would ask a person for the PIN, they are given it.
+follow() {
+    local commands
+    commands=$("$rig/page.sh" "$1" "$2")
+    (
+        cd "${3:-$work}"
+        # shellcheck disable=SC2317 # the page's commands call it
+        pkcs11-tool() {
+            case " $* " in
+                *" --login "*) command pkcs11-tool --pin "$user_pin" "$@" ;;
+                *) command pkcs11-tool "$@" ;;
+            esac
+        }
+        export -f pkcs11-tool
+        user_pin=$user_pin module=$MODULE GNUTLS_PIN=$user_pin bash -euo pipefail -c "$commands"
+    )
+}
+
+# without_tpm WORDS COMMAND...: on a host that has a store but no TPM, and no configuration, the command says nothing that is not
+# the client's own: every line matches WORDS. Whether it fails is the client's to decide.
+without_tpm() {
+    local words=$1
+    shift
+    (
+        unset HIERARKEY_CONF HIERARKEY_LOG
+        export HIERARKEY_STORE=$work/store HIERARKEY_TCTI=device:$work/no-tpm
+        "$@"
+    ) >"$work/without.out" 2>&1 </dev/null || true
+    cat "$work/without.out"
+    ! grep -vE -e "$words" "$work/without.out"
+}
+
+# free_port: a TCP port of this machine that nobody listens on now; listening PORT: whether somebody does, seen without connecting.
+free_port() {
+    local port
+    while port=$((20000 + RANDOM % 20000)); listening "$port"; do :; done
+    printf '%s' "$port"
+}
+listening() {
+    awk -v port="$(printf ':%04X' "$1")" '$2 ~ port "$" && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp /proc/net/tcp6
+}
+
 # begin NAME PROGRAM...: the script's name, and the programs without which it is no test.
 begin() {
     client=$1
@@ -188,6 +231,9 @@ begin() {
     find_module
     start_tpm
 }
+
+# version TEXT: which client this is; docs/clients.md has what a machine with Debian 12 says.
+version() { printf '%s: with %s\n' "$client" "$1"; }
 
 # The script's own closing line and status.
 finish() {

@@ -21,7 +21,7 @@ deny_version=0.20.2
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
-test_packages="binutils openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+test_packages="binutils git openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
 test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"
