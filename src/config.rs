@@ -42,6 +42,8 @@ pub struct Config {
     pub compatibility: Compatibility,
     /// Whether an ECDSA signature is verified before it is handed out.
     pub check_ec_signatures: bool,
+    /// Whether a secret key may both wrap keys and decrypt, or both unwrap and encrypt.
+    pub mixed_wrapping_keys: bool,
 }
 
 /// Files with a hierarchy's authorization value each; one newline at the end does not count.
@@ -236,6 +238,7 @@ mod tests {
             show_slots: ShowSlots::default(),
             compatibility: Compatibility::default(),
             check_ec_signatures: true,
+            mixed_wrapping_keys: false,
         };
         assert_eq!(config, expected);
     }
@@ -268,6 +271,7 @@ mod tests {
         let (config, problem) = machine.load(false, &[]);
         assert_eq!(problem, None, "{uncommented}");
         assert_eq!(config.check_ec_signatures, defaults.check_ec_signatures);
+        assert_eq!(config.mixed_wrapping_keys, defaults.mixed_wrapping_keys);
         assert_eq!(config.compatibility, defaults.compatibility);
         assert_eq!(config.store, StoreLocation::new(SYSTEM_STORE));
         assert_eq!(config.log, LogSettings { target: Target::Syslog, ..defaults.log });
@@ -284,6 +288,7 @@ mod tests {
             tcti = "swtpm:path=/run/tpm"
             show_slots = ["null", "platform"]
             check_ec_signatures = false
+            mixed_wrapping_keys = true
             [store]
             directory = "/srv/keys"
             sharing = "group-write"
@@ -318,6 +323,7 @@ mod tests {
             show_slots: ShowSlots { endorsement: false, platform: true, null: true },
             compatibility: Compatibility { nss_reserved: true, search_beside_operation: true },
             check_ec_signatures: false,
+            mixed_wrapping_keys: true,
         };
         assert_eq!(config, expected);
     }

@@ -2,10 +2,9 @@
 
 mod common;
 
-use std::ptr;
-
 use common::fixture::*;
 use common::p11::*;
+use common::wrapping::*;
 use cryptoki_sys::*;
 
 const KEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
@@ -39,122 +38,6 @@ fn unwrapped(key_type: CK_KEY_TYPE) -> Vec<Attr> {
         flag(CKA_EXTRACTABLE, true),
         flag(CKA_SENSITIVE, false),
     ]
-}
-
-trait Wrapping {
-    fn wrap(
-        &self,
-        session: CK_SESSION_HANDLE,
-        mech: Mech,
-        with: CK_OBJECT_HANDLE,
-        key: CK_OBJECT_HANDLE,
-    ) -> Rv<Vec<u8>>;
-    fn unwrap(
-        &self,
-        session: CK_SESSION_HANDLE,
-        mech: Mech,
-        with: CK_OBJECT_HANDLE,
-        wrapped: &[u8],
-        template: &[Attr],
-    ) -> Rv<CK_OBJECT_HANDLE>;
-    fn derive(
-        &self,
-        session: CK_SESSION_HANDLE,
-        ckm: CK_MECHANISM_TYPE,
-        peer: (CK_EC_KDF_TYPE, &[u8], &[u8]),
-        base: CK_OBJECT_HANDLE,
-        template: &[Attr],
-    ) -> Rv<CK_OBJECT_HANDLE>;
-}
-
-fn ok<T>(rv: CK_RV, value: T) -> Rv<T> {
-    if rv == CKR_OK { Ok(value) } else { Err(rv) }
-}
-
-impl Wrapping for P11 {
-    fn wrap(
-        &self,
-        session: CK_SESSION_HANDLE,
-        mut mech: Mech,
-        with: CK_OBJECT_HANDLE,
-        key: CK_OBJECT_HANDLE,
-    ) -> Rv<Vec<u8>> {
-        let call = self.list.C_WrapKey.unwrap();
-        let mut len = 0;
-        // SAFETY: the pointers are to memory of this function.
-        let rv = unsafe { call(session, &mut mech.raw(), with, key, ptr::null_mut(), &mut len) };
-        let mut out = ok(rv, vec![0; len as usize])?;
-        // SAFETY: as above.
-        let rv = unsafe { call(session, &mut mech.raw(), with, key, out.as_mut_ptr(), &mut len) };
-        out.truncate(len as usize);
-        ok(rv, out)
-    }
-
-    fn unwrap(
-        &self,
-        session: CK_SESSION_HANDLE,
-        mut mech: Mech,
-        with: CK_OBJECT_HANDLE,
-        wrapped: &[u8],
-        template: &[Attr],
-    ) -> Rv<CK_OBJECT_HANDLE> {
-        let mut template = raw(template);
-        let mut key = 0;
-        // SAFETY: as above.
-        let rv = unsafe {
-            self.list.C_UnwrapKey.unwrap()(
-                session,
-                &mut mech.raw(),
-                with,
-                wrapped.as_ptr().cast_mut(),
-                wrapped.len() as CK_ULONG,
-                template.as_mut_ptr(),
-                template.len() as CK_ULONG,
-                &mut key,
-            )
-        };
-        ok(rv, key)
-    }
-
-    fn derive(
-        &self,
-        session: CK_SESSION_HANDLE,
-        ckm: CK_MECHANISM_TYPE,
-        (kdf, shared, public): (CK_EC_KDF_TYPE, &[u8], &[u8]),
-        base: CK_OBJECT_HANDLE,
-        template: &[Attr],
-    ) -> Rv<CK_OBJECT_HANDLE> {
-        let mut template = raw(template);
-        let mut key = 0;
-        let mut parameter = CK_ECDH1_DERIVE_PARAMS {
-            kdf,
-            ulSharedDataLen: shared.len() as CK_ULONG,
-            pSharedData: if shared.is_empty() {
-                ptr::null_mut()
-            } else {
-                shared.as_ptr().cast_mut()
-            },
-            ulPublicDataLen: public.len() as CK_ULONG,
-            pPublicData: public.as_ptr().cast_mut(),
-        };
-        let mut mechanism = CK_MECHANISM {
-            mechanism: ckm,
-            pParameter: ptr::from_mut(&mut parameter).cast(),
-            ulParameterLen: size_of_val(&parameter) as CK_ULONG,
-        };
-        // SAFETY: as above.
-        let rv = unsafe {
-            self.list.C_DeriveKey.unwrap()(
-                session,
-                &mut mechanism,
-                base,
-                template.as_mut_ptr(),
-                template.len() as CK_ULONG,
-                &mut key,
-            )
-        };
-        ok(rv, key)
-    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) struct File {
     tcti: Option<String>,
     show_slots: Vec<ShownSlot>,
     check_ec_signatures: Option<bool>,
+    mixed_wrapping_keys: bool,
     store: StoreSection,
     log: LogSection,
     hierarchy_auth_files: HierarchyAuthFiles,
@@ -164,6 +165,7 @@ impl File {
             hierarchy_auth_files: self.hierarchy_auth_files,
             compatibility: self.compatibility,
             check_ec_signatures: self.check_ec_signatures.unwrap_or(true),
+            mixed_wrapping_keys: self.mixed_wrapping_keys,
         }
     }
 }

@@ -27,7 +27,12 @@ pub fn set(object: &AttributeSet, changes: &AttributeSet, actor: Actor) -> Resul
     if !object.is_true(CKA_MODIFIABLE) {
         return Err(Error::new(CKR_ACTION_PROHIBITED, "this object is not CKA_MODIFIABLE"));
     }
-    change(object, changes, actor, false)
+    let changed = change(object, changes, actor, false)?;
+    // What a key was allowed to be when it was made it stays.
+    if !usage::mixes_wrapping(object) {
+        actor.may_mix(&changed)?;
+    }
+    Ok(changed)
 }
 
 /// The copy of `object` that `template` asks for. It lacks CKA_UNIQUE_ID, which whoever stores it
@@ -37,7 +42,8 @@ pub fn set(object: &AttributeSet, changes: &AttributeSet, actor: Actor) -> Resul
 /// given, and anything else with the value that it has.
 ///
 /// Errors: `CKR_ACTION_PROHIBITED` for an object that is not CKA_COPYABLE; as [`set`];
-/// `CKR_USER_NOT_LOGGED_IN` and `CKR_SESSION_READ_ONLY` as the copy is a new object.
+/// `CKR_USER_NOT_LOGGED_IN`, `CKR_SESSION_READ_ONLY` and, for usages that exclude each other,
+/// `CKR_TEMPLATE_INCONSISTENT` as the copy is a new object.
 ///
 /// PKCS#11 v3.1, "Copying objects"; C_CopyObject.
 pub fn copy(object: &AttributeSet, template: &AttributeSet, actor: Actor) -> Result<AttributeSet> {
@@ -46,6 +52,7 @@ pub fn copy(object: &AttributeSet, template: &AttributeSet, actor: Actor) -> Res
         return Err(Error::new(CKR_ACTION_PROHIBITED, "this object is not CKA_COPYABLE"));
     }
     let mut copy = change(object, template, actor, true)?;
+    actor.may_mix(&copy)?;
     copy.remove(CKA_UNIQUE_ID);
     actor.may_write(&copy)?;
     Ok(copy)

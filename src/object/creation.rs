@@ -34,6 +34,8 @@ pub struct Actor {
     pub role: Role,
     /// Whether the session is a R/W session.
     pub read_write: bool,
+    /// Whether a secret key may both wrap keys and decrypt, or both unwrap and encrypt.
+    pub mixes_wrapping: bool,
 }
 
 impl Role {
@@ -58,6 +60,22 @@ impl Actor {
             return Err(Error::new(CKR_SESSION_READ_ONLY, "a token object in a R/O session"));
         }
         self.must_see(object)
+    }
+
+    /// Whether this actor may make the key `object` with the usages that it has.
+    ///
+    /// Who holds a key that wraps and decrypts reads in clear whatever it wraps, and with one that
+    /// unwraps and encrypts makes keys of a known value: for secret keys that is refused unless the
+    /// administrator allows it. Of an RSA pair either half does one of the two.
+    ///
+    /// Errors: `CKR_TEMPLATE_INCONSISTENT`.
+    pub(super) fn may_mix(self, object: &AttributeSet) -> Result<()> {
+        if self.mixes_wrapping || !usage::mixes_wrapping(object) {
+            return Ok(());
+        }
+        Err(inconsistent(
+            "a secret key has neither CKA_WRAP with CKA_DECRYPT nor CKA_UNWRAP with CKA_ENCRYPT",
+        ))
     }
 
     /// Errors: `CKR_USER_NOT_LOGGED_IN` where `object` does not exist for this actor.
@@ -134,6 +152,7 @@ pub fn new_object(path: Path, template: &AttributeSet, actor: Actor) -> Result<A
         }
     }
     usage::settle(holder, &mut object)?;
+    actor.may_mix(&object)?;
     check_domains(&object)?;
     settle_history(path, holder, &mut object);
     check_together(&object)?;

@@ -82,13 +82,16 @@ pub(super) fn rsa_key() -> PublicKey {
 }
 
 /// The user in a R/W session.
-pub(super) const USER: Actor = Actor { role: Role::User, read_write: true };
+pub(super) const USER: Actor = Actor { role: Role::User, read_write: true, mixes_wrapping: false };
 /// Nobody in a R/W session.
-pub(super) const PUBLIC: Actor = Actor { role: Role::Public, read_write: true };
+pub(super) const PUBLIC: Actor =
+    Actor { role: Role::Public, read_write: true, mixes_wrapping: false };
 /// The security officer.
-pub(super) const OFFICER: Actor = Actor { role: Role::SecurityOfficer, read_write: true };
+pub(super) const OFFICER: Actor =
+    Actor { role: Role::SecurityOfficer, read_write: true, mixes_wrapping: false };
 /// The user in a R/O session.
-pub(super) const READER: Actor = Actor { role: Role::User, read_write: false };
+pub(super) const READER: Actor =
+    Actor { role: Role::User, read_write: false, mixes_wrapping: false };
 
 pub(super) fn ulong(value: CK_ULONG) -> Value {
     Value::Ulong(value as u64)

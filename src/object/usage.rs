@@ -2,7 +2,7 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CKA_ALWAYS_AUTHENTICATE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN,
-    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP,
+    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKO_SECRET_KEY,
     CKR_TEMPLATE_INCONSISTENT,
 };
 
@@ -58,6 +58,13 @@ const USAGES: &[Usages] = &[
 /// Whether a key of the kind `holder` can do `usage`.
 pub fn serves(holder: Holders, usage: CK_ATTRIBUTE_TYPE) -> bool {
     of(holder).is_some_and(|usages| usages.serves.contains(&usage))
+}
+
+/// Whether the secret key `object` both wraps keys and decrypts, or both unwraps and encrypts.
+pub(super) fn mixes_wrapping(object: &AttributeSet) -> bool {
+    let both = |one, other| object.is_true(one) && object.is_true(other);
+    object.class() == Some(CKO_SECRET_KEY)
+        && (both(CKA_WRAP, CKA_DECRYPT) || both(CKA_UNWRAP, CKA_ENCRYPT))
 }
 
 /// Gives every usage of the key `object` a value, from those that its template set.

@@ -93,7 +93,11 @@ impl Call<'_> {
             Login::User(_) => Role::User,
             Login::SecurityOfficer(_) => Role::SecurityOfficer,
         };
-        Actor { role, read_write: self.cell.read_write }
+        Actor {
+            role,
+            read_write: self.cell.read_write,
+            mixes_wrapping: self.provider.config.mixed_wrapping_keys,
+        }
     }
 
     /// The token of this session's slot.

@@ -14,3 +14,4 @@ pub mod return_values;
 pub mod secret;
 pub mod swtpm;
 pub mod tpm_proxy;
+pub mod wrapping;

@@ -1,0 +1,188 @@
+//! Which keys may wrap which: usages that exclude each other, and keys that are trusted.
+
+mod common;
+
+use common::fixture::*;
+use common::p11::*;
+use common::wrapping::*;
+use cryptoki_sys::*;
+
+/// Usages that make a wrapping key readable or its keys known.
+const MIXED: [[CK_ATTRIBUTE_TYPE; 2]; 2] = [[CKA_WRAP, CKA_DECRYPT], [CKA_UNWRAP, CKA_ENCRYPT]];
+
+fn flags(usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
+    usages.iter().map(|usage| flag(*usage, true)).collect()
+}
+
+fn aes(usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
+    let own = vec![ulong(CKA_CLASS, CKO_SECRET_KEY), ulong(CKA_KEY_TYPE, CKK_AES)];
+    [own, flags(usages)].concat()
+}
+
+fn with_value(usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
+    [aes(usages), vec![bytes(CKA_VALUE, &[7; 16])]].concat()
+}
+
+/// What each way of making an AES key with these usages says.
+fn each_way(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    usages: &[CK_ATTRIBUTE_TYPE],
+) -> Vec<Rv<CK_OBJECT_HANDLE>> {
+    let with = p.create(session, &with_value(&[CKA_WRAP, CKA_UNWRAP])).unwrap();
+    let open = [with_value(&[CKA_SIGN]), vec![flag(CKA_EXTRACTABLE, true)]].concat();
+    let open = p.create(session, &open).unwrap();
+    let wrapped = p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP), with, open).unwrap();
+    let curve = [bytes(CKA_EC_PARAMS, P256)];
+    let derives = [flag(CKA_DERIVE, true)];
+    let (public, private) =
+        p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &curve, &derives).unwrap();
+    let point = p.get(session, public, CKA_EC_POINT).unwrap();
+    let sized = [aes(usages), vec![ulong(CKA_VALUE_LEN, 16)]].concat();
+    vec![
+        p.create(session, &with_value(usages)),
+        p.generate_key(session, CKM_AES_KEY_GEN, &sized),
+        p.unwrap(session, Mech::plain(CKM_AES_KEY_WRAP), with, &wrapped, &aes(usages)),
+        p.derive(session, CKM_ECDH1_DERIVE, (CKD_NULL, b"", &point), private, &sized),
+    ]
+}
+
+#[test]
+fn a_secret_key_that_wraps_does_not_decrypt_and_one_that_unwraps_does_not_encrypt() {
+    let t = Token::new();
+    let session = t.user();
+    for mixed in MIXED {
+        for usages in [&mixed[..], &[mixed[0], mixed[1], CKA_SIGN]] {
+            for made in each_way(&t.p, session, usages) {
+                assert_eq!(made, Err(CKR_TEMPLATE_INCONSISTENT), "{usages:x?}");
+            }
+        }
+    }
+    for usages in [&[CKA_WRAP, CKA_UNWRAP][..], &[CKA_ENCRYPT, CKA_DECRYPT], &[CKA_WRAP, CKA_SIGN]]
+    {
+        for made in each_way(&t.p, session, usages) {
+            assert!(made.is_ok(), "{usages:x?}: {made:x?}");
+        }
+    }
+    // What a key is not for it does not become.
+    let key = t.p.create(session, &with_value(&[CKA_WRAP])).unwrap();
+    let more = [flag(CKA_DECRYPT, true)];
+    assert_eq!(t.p.set(session, key, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.copy(session, key, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
+    // The template that an unwrapping key adds counts as said.
+    let template = [flag(CKA_DECRYPT, true)];
+    let mut raw_template = raw(&template);
+    // SAFETY: the attributes live as long as `raw_template` is used.
+    let nested = unsafe {
+        std::slice::from_raw_parts(raw_template.as_mut_ptr().cast(), size_of::<CK_ATTRIBUTE>())
+    };
+    let with = [with_value(&[CKA_WRAP, CKA_UNWRAP]), vec![bytes(CKA_UNWRAP_TEMPLATE, nested)]];
+    let with = t.p.create(session, &with.concat()).unwrap();
+    let open = [with_value(&[CKA_SIGN]), vec![flag(CKA_EXTRACTABLE, true)]].concat();
+    let open = t.p.create(session, &open).unwrap();
+    let mech = || Mech::plain(CKM_AES_KEY_WRAP);
+    let wrapped = t.p.wrap(session, mech(), with, open).unwrap();
+    let unwrap = |usages| t.p.unwrap(session, mech(), with, &wrapped, &aes(usages));
+    assert_eq!(unwrap(&[CKA_WRAP]), Err(CKR_TEMPLATE_INCONSISTENT));
+    assert!(unwrap(&[CKA_ENCRYPT]).is_ok());
+}
+
+#[test]
+fn the_configuration_may_allow_both_and_what_it_allowed_stays_usable() {
+    let t = Token::on(Rig::with_config("mixed_wrapping_keys = true\n"), OWNER);
+    let session = t.user();
+    for mixed in MIXED {
+        for made in each_way(&t.p, session, &mixed) {
+            assert!(made.is_ok(), "{mixed:x?}: {made:x?}");
+        }
+    }
+    let all = [CKA_WRAP, CKA_UNWRAP, CKA_ENCRYPT, CKA_DECRYPT];
+    let template = [with_value(&all), vec![flag(CKA_TOKEN, true)]].concat();
+    let key = t.p.create(session, &template).unwrap();
+    t.p.copy(session, key, &[]).unwrap();
+    t.p.finalize().unwrap();
+    std::fs::write(t.rig.path().join("no.toml"), "").unwrap();
+    t.p.initialize().unwrap();
+    let session = t.user();
+    let key = t.p.find(session, &[flag(CKA_WRAP, true)])[0];
+    t.p.set(session, key, &[bytes(CKA_LABEL, b"still there")]).unwrap();
+    t.p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[0; 16]).unwrap();
+    // A copy is a new object.
+    assert_eq!(t.p.copy(session, key, &[]), Err(CKR_TEMPLATE_INCONSISTENT));
+    let less = [flag(CKA_DECRYPT, false), flag(CKA_ENCRYPT, false)];
+    t.p.copy(session, key, &less).unwrap();
+    t.p.set(session, key, &less).unwrap();
+    t.p.copy(session, key, &[]).unwrap();
+}
+
+#[test]
+fn k_an_rsa_pair_has_all_usages_that_nss_asks_for() {
+    let t = Token::new();
+    let session = t.user();
+    let public = [vec![ulong(CKA_MODULUS_BITS, 2048)], flags(&[CKA_WRAP, CKA_ENCRYPT])].concat();
+    let private = flags(&[CKA_UNWRAP, CKA_DECRYPT, CKA_SIGN]);
+    let (public, private) =
+        t.p.generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &private).unwrap();
+    for cka in [CKA_WRAP, CKA_ENCRYPT] {
+        assert_eq!(t.p.get_bool(session, public, cka), Ok(true));
+    }
+    for cka in [CKA_UNWRAP, CKA_DECRYPT] {
+        assert_eq!(t.p.get_bool(session, private, cka), Ok(true));
+    }
+}
+
+#[test]
+fn the_officer_alone_makes_a_key_trusted() {
+    let t = Token::new();
+    let session = t.user();
+    let token = [flag(CKA_TOKEN, true), flag(CKA_PRIVATE, false)];
+    let trusted = [flag(CKA_TRUSTED, true)];
+    let template = [with_value(&[CKA_WRAP]), token.to_vec()].concat();
+    let all = [template.clone(), trusted.to_vec()].concat();
+    assert_eq!(t.p.create(session, &all), Err(CKR_ATTRIBUTE_READ_ONLY));
+    let len = [ulong(CKA_VALUE_LEN, 16), flag(CKA_TRUSTED, true)];
+    let made = t.p.generate_key(session, CKM_AES_KEY_GEN, &len);
+    assert_eq!(made, Err(CKR_ATTRIBUTE_READ_ONLY));
+    let key = t.p.create(session, &template).unwrap();
+    assert_eq!(t.p.set(session, key, &trusted), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.copy(session, key, &trusted), Err(CKR_ATTRIBUTE_READ_ONLY));
+    t.p.logout(session).unwrap();
+    assert_eq!(t.p.set(session, key, &trusted), Err(CKR_ATTRIBUTE_READ_ONLY), "nobody is in");
+    t.p.login(session, CKU_SO, SO_PIN).unwrap();
+    t.p.set(session, key, &trusted).unwrap();
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    assert_eq!(t.p.get_bool(session, key, CKA_TRUSTED), Ok(true));
+    assert_eq!(t.p.set(session, key, &[flag(CKA_TRUSTED, false)]), Err(CKR_ATTRIBUTE_READ_ONLY));
+}
+
+#[test]
+fn a_key_that_wants_a_trusted_wrapping_key_goes_under_no_other() {
+    let t = Token::new();
+    let session = t.user();
+    let template = [with_value(&[CKA_WRAP]), vec![flag(CKA_TOKEN, true), flag(CKA_PRIVATE, false)]];
+    let wrapping = t.p.create(session, &template.concat()).unwrap();
+    let careful = [flag(CKA_EXTRACTABLE, true), flag(CKA_WRAP_WITH_TRUSTED, true)];
+    let careful =
+        t.p.create(session, &[with_value(&[CKA_SIGN]), careful.to_vec()].concat()).unwrap();
+    let open = [with_value(&[CKA_SIGN]), vec![flag(CKA_EXTRACTABLE, true)]].concat();
+    let open = t.p.create(session, &open).unwrap();
+    let wrap = |session, key| t.p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP), wrapping, key);
+    assert_eq!(wrap(session, careful), Err(CKR_KEY_NOT_WRAPPABLE));
+    assert!(wrap(session, open).is_ok());
+    // Once said it stays said, by a copy too.
+    let less = [flag(CKA_WRAP_WITH_TRUSTED, false)];
+    assert_eq!(t.p.set(session, careful, &less), Err(CKR_ATTRIBUTE_READ_ONLY));
+    assert_eq!(t.p.copy(session, careful, &less), Err(CKR_ATTRIBUTE_READ_ONLY));
+    t.p.set(session, open, &[flag(CKA_WRAP_WITH_TRUSTED, true)]).unwrap();
+    assert_eq!(wrap(session, open), Err(CKR_KEY_NOT_WRAPPABLE));
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_SO, SO_PIN).unwrap();
+    t.p.set(session, wrapping, &[flag(CKA_TRUSTED, true)]).unwrap();
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    let careful = [flag(CKA_EXTRACTABLE, true), flag(CKA_WRAP_WITH_TRUSTED, true)];
+    let careful =
+        t.p.create(session, &[with_value(&[CKA_SIGN]), careful.to_vec()].concat()).unwrap();
+    assert!(wrap(session, careful).is_ok());
+}
