@@ -21,7 +21,7 @@ deny_version=0.20.2
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
-test_packages="binutils git openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
+test_packages="binutils curl git nginx-light openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
 test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"
@@ -55,30 +55,30 @@ missing_of() {
 
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2; }
 
-# Tests start a server of their own from openssh-server. A machine that had none must not find
-# itself listening on port 22 afterwards: the service is neither started nor left enabled.
+# Tests start servers of their own from these packages, each named with its service. A machine that had none must not find itself
+# listening afterwards: the services are neither started nor left enabled.
+services="openssh-server:ssh nginx-light:nginx"
+
 install_quietly() {
-    local policy=/usr/sbin/policy-rc.d ours=no status=0
-    case " $* " in
-        *" openssh-server "*)
-            if [ ! -e "$policy" ]; then
-                ours=yes
-                printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-                as_root chmod 0755 "$policy"
-            fi
-            ;;
-    esac
+    local policy=/usr/sbin/policy-rc.d ours=no status=0 service
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 0755 "$policy"
+    fi
     apt install -y --no-install-recommends "$@" || status=$?
     if [ "$ours" = yes ]; then
         as_root rm -f "$policy"
     fi
-    case " $* " in
-        *" openssh-server "*)
-            if command -v systemctl >/dev/null; then
-                as_root systemctl --quiet disable ssh.service >&2 2>/dev/null || true
-            fi
-            ;;
-    esac
+    for service in $services; do
+        case " $* " in
+            *" ${service%:*} "*)
+                if command -v systemctl >/dev/null; then
+                    as_root systemctl --quiet disable "${service#*:}.service" >&2 2>/dev/null || true
+                fi
+                ;;
+        esac
+    done
     return "$status"
 }
 
