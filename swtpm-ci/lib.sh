@@ -181,7 +181,7 @@ refuses() {
 # one that is given. Where they would ask a person for the PIN, they are given it.
 follow() {
     local commands
-    commands=$("$rig/page.sh" "$1" "$2")
+    commands=$("$rig/page.sh" "$1.md" "$2")
     (
         cd "${3:-$work}"
         # shellcheck disable=SC2317 # the page's commands call it
@@ -194,6 +194,18 @@ follow() {
         export -f pkcs11-tool
         user_pin=$user_pin module=$MODULE GNUTLS_PIN=$user_pin bash -euo pipefail -c "$commands"
     )
+}
+
+# serve PAGE NAME LOG: such commands, the last of which is `exec SERVER`, in the background: $server is the server's process.
+serve() {
+    local commands
+    commands=$("$rig/page.sh" "$1.md" "$2")
+    (
+        cd "$work"
+        module=$MODULE GNUTLS_PIN=$user_pin exec bash -euo pipefail -c "$commands"
+    ) >"$3" 2>&1 </dev/null &
+    server=$!
+    started+=("$server")
 }
 
 # without_tpm WORDS COMMAND...: on a host that has a store but no TPM, and no configuration, the command says nothing that is not
@@ -219,6 +231,9 @@ free_port() {
 listening() {
     awk -v port="$(printf ':%04X' "$1")" '$2 ~ port "$" && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp /proc/net/tcp6
 }
+
+# lacks PATTERN FILE: no line of it matches, ignoring case; one that does is shown.
+lacks() { ! grep -iE -e "$1" "$2"; }
 
 # begin NAME PROGRAM...: the script's name, and the programs without which it is no test.
 begin() {

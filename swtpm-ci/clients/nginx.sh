@@ -18,7 +18,7 @@ certifies() {
     follow openssl authority
     follow openssl configuration
     printf 'a document\n' >"$work/document"
-    follow openssl 'default engine'
+    follow openssl default-engine
     local key="pkcs11:token=$label;object=%s;type=private?pin-source=file:$work/pin"
     openssl req -new -engine pkcs11 -keyform engine -key "${key/\%s/alice}" -subj /CN=alice -out "$work/alice.csr"
     openssl x509 -req -in "$work/alice.csr" -days 30 -engine pkcs11 -CA "$work/authority.crt" -CAkeyform engine \
@@ -30,7 +30,7 @@ start_nginx() {
     local tries=4 lines
     server=$1
     configuration=$2
-    lines=$("$rig/page.sh" openssl nginx)
+    lines=$("$rig/page.sh" openssl.md nginx)
     while [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
         port=$(free_port)

@@ -114,7 +114,7 @@ keeps_a_register() {
 }
 signs_by_the_page() { says 'Verified OK' follow openssl sign; }
 is_configured() { says 'pkcs11' follow openssl configuration; }
-is_the_default() { says 'Verified OK' follow openssl 'default engine'; }
+is_the_default() { says 'Verified OK' follow openssl default-engine; }
 # Keys in files are used by the same process: the engine passes them on.
 is_the_default_of_file_keys() {
     local option

@@ -29,9 +29,9 @@ lists_keys() {
 # The public keys are read by a process that has no PIN to give.
 lists_keys_without_the_pin() { says ' login$' env -u SSH_ASKPASS SSH_ASKPASS_REQUIRE=never ssh-keygen -D "$MODULE"; }
 
-# serve NAME LINE...: a server on a port of its own, with these lines in its configuration. Not within a check: it is to be this
+# start_sshd NAME LINE...: a server on a port of its own, with these lines in its configuration. Not within a check: it is to be this
 # script's own child, which it can wait for.
-serve() {
+start_sshd() {
     local name=$1 port tries=4
     shift
     if [ "$(id -u)" = 0 ]; then
@@ -149,7 +149,7 @@ start_host_agent() {
     ssh-agent -D -a "$work/host-agent" -P "$(dirname "$MODULE")/*" >"$work/host-agent.log" 2>&1 </dev/null &
     started+=($!)
     within 10 test -S "$work/host-agent"
-    SSH_AUTH_SOCK=$work/host-agent follow ssh 'host agent' >>"$work/host-agent.log" 2>&1
+    SSH_AUTH_SOCK=$work/host-agent follow ssh host-agent >>"$work/host-agent.log" 2>&1
 }
 # The client knows the token's public key as the server's, and nothing else will do.
 proves_the_host() {
@@ -183,7 +183,7 @@ check "makes the page's keys" follow ssh keys
 check "makes an RSA key and one that asks for the PIN at each use" makes_more_keys
 check "ssh-keygen lists the token's keys" lists_keys
 check "ssh-keygen lists them without the PIN" lists_keys_without_the_pin
-serve files "HostKey $work/host_key" "AuthorizedKeysFile $work/authorized_keys"
+start_sshd files "HostKey $work/host_key" "AuthorizedKeysFile $work/authorized_keys"
 check "a server starts" listens files
 check "ssh logs in with the RSA key" logs_in "$work/rsa.pub"
 check "ssh logs in with the P-256 key" logs_in "$work/login.pub"
@@ -194,7 +194,7 @@ check "ssh-agent logs in with the RSA key" logs_in_by_agent "$work/rsa.pub"
 check "ssh-agent logs in six times at once" many_log_in_by_agent
 check "ssh-agent does not sign with the key that asks for the PIN" agent_refuses_a_key_that_asks
 check "the authority certifies a user" certifies
-serve certified "HostKey $work/host_key" "TrustedUserCAKeys $work/authority.pub" "AuthorizedKeysFile none" \
+start_sshd certified "HostKey $work/host_key" "TrustedUserCAKeys $work/authority.pub" "AuthorizedKeysFile none" \
     "AuthorizedPrincipalsFile $work/principals"
 check "ssh logs in by the certificate and not without it" logs_in_by_certificate
 check "an RSA authority certifies with SHA-512" certifies_with_rsa
@@ -202,7 +202,7 @@ check "ssh-keygen signs a file with the P-256 key" signs_files login
 check "ssh-keygen signs a file with the RSA key" signs_files rsa
 check "git signs a commit" signs_a_commit
 start_host_agent
-serve hosted "HostKey $work/server.pub" "HostKeyAgent $work/host-agent" "AuthorizedKeysFile $work/authorized_keys"
+start_sshd hosted "HostKey $work/server.pub" "HostKeyAgent $work/host-agent" "AuthorizedKeysFile $work/authorized_keys"
 check "sshd starts with a host key in its agent" listens hosted
 check "sshd proves itself with the token's key" proves_the_host
 check "a wrong PIN is refused" refuses_a_wrong_pin
