@@ -22,7 +22,7 @@ deny_version=0.20.2
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
 test_packages="binutils curl git nginx-light openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
-test_packages="$test_packages dbus libtss2-tcti-tabrmd0 p11-kit tpm2-abrmd"
+test_packages="$test_packages dbus libnss3-tools libtss2-tcti-tabrmd0 openjdk-17-jdk-headless p11-kit tpm2-abrmd"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"
 # Suites in Go come as Debian's packages of their source; those in Python are built from theirs.
