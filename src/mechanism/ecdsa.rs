@@ -13,6 +13,7 @@ use crate::tpm::{Curve, HashAlg, PrivateKey, Scheme};
 
 /// A public point, known to be on its curve.
 pub(super) enum EcPublic {
+    P224(p224::ecdsa::VerifyingKey),
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     P521(p521::ecdsa::VerifyingKey),
@@ -29,6 +30,7 @@ impl EcPublic {
         }
         let point = [&[4], x, y].concat();
         match curve {
+            Curve::P224 => p224::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self::P224),
             Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self::P256),
             Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self::P384),
             Curve::P521 => p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Self::P521),
@@ -38,6 +40,7 @@ impl EcPublic {
 
     pub(super) fn curve(&self) -> Curve {
         match self {
+            Self::P224(_) => Curve::P224,
             Self::P256(_) => Curve::P256,
             Self::P384(_) => Curve::P384,
             Self::P521(_) => Curve::P521,
@@ -50,6 +53,8 @@ impl EcPublic {
         // that are shorter or longer.
         let number = pad_left(&truncated(self.curve(), digest), self.curve().field_len());
         match self {
+            Self::P224(key) => p224::ecdsa::Signature::from_slice(signature)
+                .and_then(|signature| key.verify_prehash(&number, &signature)),
             Self::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .and_then(|signature| key.verify_prehash(&number, &signature)),
             Self::P384(key) => p384::ecdsa::Signature::from_slice(signature)
@@ -177,6 +182,7 @@ mod tests {
     fn the_tpm_gets_a_digest_of_a_length_it_has() {
         let all = HashAlg::ALL;
         for (curve, digest_len, hash) in [
+            (Curve::P224, 20, HashAlg::Sha256),
             (Curve::P256, 1, HashAlg::Sha256),
             (Curve::P256, 20, HashAlg::Sha256),
             (Curve::P256, 64, HashAlg::Sha256),
@@ -187,7 +193,10 @@ mod tests {
             let digest = vec![0xab; digest_len];
             let (bytes, chosen) = for_tpm(curve, &digest, &all).unwrap();
             assert_eq!(chosen, hash);
-            assert_eq!(bytes, pad_left(&truncated(curve, &digest), hash.digest_len()));
+            let width = curve.field_len().min(hash.digest_len());
+            let mut expected = pad_left(&truncated(curve, &digest), width);
+            expected.resize(hash.digest_len(), 0);
+            assert_eq!(bytes, expected);
         }
         assert_eq!(for_tpm(Curve::P521, &[1; 65], &all), None);
         assert_eq!(for_tpm(Curve::P256, &[1; 32], &[HashAlg::Sha1]), None);

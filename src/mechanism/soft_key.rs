@@ -41,6 +41,7 @@ pub(super) fn everything() -> Abilities {
 #[derive(Clone)]
 pub(super) enum SoftKey {
     Rsa(Box<RsaPrivateKey>),
+    P224(p224::ecdsa::SigningKey),
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
     P521(p521::ecdsa::SigningKey),
@@ -65,8 +66,9 @@ fn rsa_key_of(bits: usize) -> SoftKey {
 }
 
 /// One key of every curve.
-pub(super) fn ec_keys() -> [SoftKey; 3] {
+pub(super) fn ec_keys() -> [SoftKey; 4] {
     [
+        SoftKey::P224(p224::ecdsa::SigningKey::random(&mut OsRng)),
         SoftKey::P256(p256::ecdsa::SigningKey::random(&mut OsRng)),
         SoftKey::P384(p384::ecdsa::SigningKey::random(&mut OsRng)),
         SoftKey::P521(p521::ecdsa::SigningKey::random(&mut OsRng)),
@@ -83,6 +85,9 @@ impl SoftKey {
                 };
             }
             Self::Secret(..) => unreachable!("the public half of a secret key"),
+            Self::P224(key) => {
+                (Curve::P224, key.verifying_key().to_encoded_point(false).as_bytes().to_vec())
+            }
             Self::P256(key) => {
                 (Curve::P256, key.verifying_key().to_encoded_point(false).as_bytes().to_vec())
             }
@@ -114,6 +119,10 @@ impl SoftKey {
             false => digest[..len].to_vec(),
         };
         match self {
+            Self::P224(key) => {
+                let signature: p224::ecdsa::Signature = key.sign_prehash(&wide(28)).unwrap();
+                signature.to_vec()
+            }
             Self::P256(key) => {
                 let signature: p256::ecdsa::Signature = key.sign_prehash(&wide(32)).unwrap();
                 signature.to_vec()

@@ -256,7 +256,7 @@ const fn pss(row: Mechanism, hash: Option<Hash>) -> Mechanism {
 const fn ec(row: Mechanism) -> Mechanism {
     Mechanism {
         key_types: &[CKK_EC],
-        key_bits: 256..=521,
+        key_bits: 224..=521,
         runs_in: RunsIn::Tpm,
         tpm_algorithms: &[TPM_ALG_ECC],
         ..row

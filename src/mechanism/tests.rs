@@ -342,7 +342,7 @@ fn data_too_long_or_too_large_is_refused_before_the_tpm_is_asked() {
     refused(encrypt(&plain(CKM_RSA_X_509), &[0; 129]), CKR_DATA_LEN_RANGE);
     refused(encrypt(&plain(CKM_RSA_X_509), &[0xff; 128]), CKR_DATA_INVALID);
 
-    let [p256, _, p521] = ec_keys();
+    let [_, p256, _, p521] = ec_keys();
     let raw = |key: &SoftKey, data: &[u8]| {
         signing(&plain(CKM_ECDSA), key).unwrap().sign(data, &mut SoftTpm::new(key))
     };
@@ -385,7 +385,7 @@ fn a_wrong_signature_of_the_tpm_is_never_given_out() {
             refused(signing.sign(&[1; 32], &mut tpm), CKR_DEVICE_ERROR);
         }
     }
-    let [key, ..] = ec_keys();
+    let [_, key, ..] = ec_keys();
     let mut tpm = SoftTpm { faulty: true, ..SoftTpm::new(&key) };
     let unchecked = Signing::new(&plain(CKM_ECDSA), &everything(), &key.facts(), None, false);
     assert_eq!(unchecked.unwrap().sign(&[1; 32], &mut tpm).unwrap().len(), 64);
@@ -449,7 +449,7 @@ fn only_mechanisms_of_one_scheme_bind_a_key() {
 
 #[test]
 fn a_key_too_long_for_the_hashes_of_the_tpm_is_refused_at_the_start() {
-    let [p256, p384, p521] = ec_keys();
+    let [_, p256, p384, p521] = ec_keys();
     let mut tpm = everything();
     tpm.algorithms.remove(&HashAlg::Sha384.alg_id());
     tpm.algorithms.remove(&HashAlg::Sha512.alg_id());
@@ -489,7 +489,8 @@ fn numbers_that_are_no_public_key_are_refused() {
     let n = [0xff; 128];
     let PublicKey::Ec { curve, x, y } = ec_keys()[0].public() else { unreachable!() };
     let off_curve = PublicKey::Ec { curve, x: y.clone(), y: x.clone() };
-    let infinity = PublicKey::Ec { curve, x: vec![0; 32], y: vec![0; 32] };
+    let infinity =
+        PublicKey::Ec { curve, x: vec![0; curve.field_len()], y: vec![0; curve.field_len()] };
     let short = PublicKey::Ec { curve, x: x[1..].to_vec(), y };
     for bad in [
         rsa(&[], &[3]),

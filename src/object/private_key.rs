@@ -118,6 +118,10 @@ fn ec(object: &AttributeSet) -> Result<OutsideKey> {
 /// The point that belongs to `scalar`, if that is above zero and below the order of `curve`.
 fn point_of(curve: Curve, scalar: &[u8]) -> Option<Vec<u8>> {
     Some(match curve {
+        Curve::P224 => {
+            let key = p224::SecretKey::from_slice(scalar).ok()?;
+            key.public_key().to_encoded_point(false).as_bytes().to_vec()
+        }
         Curve::P256 => {
             let key = p256::SecretKey::from_slice(scalar).ok()?;
             key.public_key().to_encoded_point(false).as_bytes().to_vec()

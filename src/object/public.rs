@@ -131,6 +131,11 @@ struct NamedCurve {
 
 const CURVES: &[NamedCurve] = &[
     NamedCurve {
+        curve: Curve::P224,
+        oid: ObjectIdentifier::new_unwrap("1.3.132.0.33"),
+        names: &["secp224r1", "P-224"],
+    },
+    NamedCurve {
         curve: Curve::P256,
         oid: ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
         names: &["secp256r1", "prime256v1", "P-256"],
@@ -235,6 +240,7 @@ pub(super) fn sec1(x: &[u8], y: &[u8]) -> Vec<u8> {
 
 fn is_on(curve: Curve, point: &[u8]) -> bool {
     match curve {
+        Curve::P224 => p224::PublicKey::from_sec1_bytes(point).is_ok(),
         Curve::P256 => p256::PublicKey::from_sec1_bytes(point).is_ok(),
         Curve::P384 => p384::PublicKey::from_sec1_bytes(point).is_ok(),
         Curve::P521 => p521::PublicKey::from_sec1_bytes(point).is_ok(),
@@ -280,6 +286,7 @@ mod tests {
 
     #[test]
     fn c088_curves_are_named_by_oid_and_points_are_octet_strings() {
+        assert_eq!(hex::encode(ec_params(Curve::P224).unwrap()), "06052b81040021");
         assert_eq!(hex::encode(ec_params(Curve::P256).unwrap()), "06082a8648ce3d030107");
         assert_eq!(hex::encode(ec_params(Curve::P384).unwrap()), "06052b81040022");
         assert_eq!(hex::encode(ec_params(Curve::P521).unwrap()), "06052b81040023");
@@ -292,8 +299,19 @@ mod tests {
     #[test]
     fn a_curve_may_be_given_by_name() {
         let named = |name: &str| [&[0x13, name.len() as u8], name.as_bytes()].concat();
-        assert_eq!(curve(&named("secp384r1")).unwrap(), Curve::P384);
-        assert_eq!(curve(&named("prime256v1")).unwrap(), Curve::P256);
+        for (name, named_curve) in [
+            ("secp224r1", Curve::P224),
+            ("P-224", Curve::P224),
+            ("prime256v1", Curve::P256),
+            ("secp256r1", Curve::P256),
+            ("P-256", Curve::P256),
+            ("secp384r1", Curve::P384),
+            ("P-384", Curve::P384),
+            ("secp521r1", Curve::P521),
+            ("P-521", Curve::P521),
+        ] {
+            assert_eq!(curve(&named(name)).unwrap(), named_curve, "{name}");
+        }
         assert_eq!(refusal(curve(&named("brainpoolP256r1"))), CKR_CURVE_NOT_SUPPORTED);
     }
 

@@ -140,6 +140,7 @@ fn key_area(key: &KeyTemplate, made_here: bool, public: Option<&PublicKey>) -> R
                     _ => EccScheme::Null,
                 },
                 match curve {
+                    Curve::P224 => EccCurve::NistP224,
                     Curve::P256 => EccCurve::NistP256,
                     Curve::P384 => EccCurve::NistP384,
                     Curve::P521 => EccCurve::NistP521,
@@ -311,6 +312,7 @@ pub fn public_key(public: &[u8]) -> Result<PublicKey> {
         }
         Public::Ecc { unique, parameters, .. } => {
             let curve = match parameters.ecc_curve() {
+                EccCurve::NistP224 => Curve::P224,
                 EccCurve::NistP256 => Curve::P256,
                 EccCurve::NistP384 => Curve::P384,
                 EccCurve::NistP521 => Curve::P521,

@@ -145,6 +145,8 @@ impl HashAlg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u16)]
 pub enum Curve {
+    /// TPM_ECC_NIST_P224.
+    P224 = 0x0002,
     /// TPM_ECC_NIST_P256.
     P256 = 0x0003,
     /// TPM_ECC_NIST_P384.
@@ -155,11 +157,12 @@ pub enum Curve {
 
 impl Curve {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
+    pub const ALL: [Self; 4] = [Self::P224, Self::P256, Self::P384, Self::P521];
 
     /// Bytes of a coordinate, and of r and s.
     pub fn field_len(self) -> usize {
         match self {
+            Self::P224 => 28,
             Self::P256 => 32,
             Self::P384 => 48,
             Self::P521 => 66,
@@ -169,6 +172,7 @@ impl Curve {
     /// Bits of the order.
     pub fn bits(self) -> usize {
         match self {
+            Self::P224 => 224,
             Self::P256 => 256,
             Self::P384 => 384,
             Self::P521 => 521,

@@ -17,6 +17,8 @@ use super::tpm_proxy::Proxy;
 pub const SO_PIN: &[u8] = b"officer-1234";
 pub const PIN: &[u8] = b"user-1234";
 
+/// The DER of the OID of P-224.
+pub const P224: &[u8] = &[6, 5, 0x2b, 0x81, 4, 0, 0x21];
 /// The DER of the OID of P-256.
 pub const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 /// The DER of the OID of P-384.
