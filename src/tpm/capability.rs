@@ -199,8 +199,10 @@ pub(super) fn abilities(turn: &mut Turn<'_>, firmware: Firmware) -> Attempt<Abil
             rsa_bits.insert(bits);
         }
     }
+    // A TPM that does not cipher for others has AES for itself only.
+    let ciphers = commands.contains(&tpm2::TPM2_CC_EncryptDecrypt2);
     let mut aes_bits = BTreeSet::new();
-    for bits in AES_SIZES {
+    for bits in AES_SIZES.into_iter().filter(|_| ciphers) {
         if has_aes(turn, bits)? {
             aes_bits.insert(bits);
         }

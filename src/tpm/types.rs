@@ -374,7 +374,7 @@ pub struct Abilities {
     pub curves: BTreeSet<u16>,
     /// RSA key sizes in bits (TPM2_TestParms).
     pub rsa_bits: BTreeSet<u16>,
-    /// AES key sizes in bits (TPM2_TestParms).
+    /// AES key sizes in bits (TPM2_TestParms); none without TPM2_EncryptDecrypt2.
     pub aes_bits: BTreeSet<u16>,
     /// TPM_PT_INPUT_BUFFER: most bytes of a TPM2B_MAX_BUFFER.
     pub input_buffer: usize,
