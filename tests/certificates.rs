@@ -66,13 +66,14 @@ fn c116_a_certificate_says_what_its_value_says() {
 }
 
 #[test]
-fn c116_names_and_numbers_that_are_given_are_kept_as_given() {
+fn c116_names_and_numbers_that_are_given_are_the_certificates_own() {
     let t = Token::new();
     let session = t.p.rw(t.slot);
     let given = [
-        bytes(CKA_SUBJECT, b"no DER at all"),
-        bytes(CKA_ISSUER, b"\x30\x00"),
-        bytes(CKA_SERIAL_NUMBER, b"\x02\x01\x07"),
+        hex(CKA_SUBJECT, SUBJECT),
+        hex(CKA_ISSUER, ISSUER),
+        // Without tag and length, as Java gives it: found again as it was given.
+        hex(CKA_SERIAL_NUMBER, &SERIAL_NUMBER[4..]),
         bytes(CKA_ID, b"id"),
         ulong(CKA_CERTIFICATE_CATEGORY, CK_CERTIFICATE_CATEGORY_AUTHORITY),
         bytes(CKA_START_DATE, b"20260131"),
@@ -84,6 +85,10 @@ fn c116_names_and_numbers_that_are_given_are_kept_as_given() {
     }
     assert_eq!(t.p.find(session, &given), [object]);
     for (attribute, rv) in [
+        (bytes(CKA_SUBJECT, b"no DER at all"), CKR_TEMPLATE_INCONSISTENT),
+        (hex(CKA_SUBJECT, ISSUER), CKR_TEMPLATE_INCONSISTENT),
+        (bytes(CKA_ISSUER, b"\x30\x00"), CKR_TEMPLATE_INCONSISTENT),
+        (bytes(CKA_SERIAL_NUMBER, b"\x02\x01\x07"), CKR_TEMPLATE_INCONSISTENT),
         (ulong(CKA_CERTIFICATE_CATEGORY, 4), CKR_ATTRIBUTE_VALUE_INVALID),
         (ulong(CKA_JAVA_MIDP_SECURITY_DOMAIN, 4), CKR_ATTRIBUTE_VALUE_INVALID),
         (bytes(CKA_PUBLIC_KEY_INFO, b"of another"), CKR_ATTRIBUTE_VALUE_INVALID),

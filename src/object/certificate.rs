@@ -5,14 +5,16 @@
 //! the certificate is judged: a token stores what it is given.
 
 use cryptoki_sys::{
-    CKA_CHECK_VALUE, CKA_HASH_OF_ISSUER_PUBLIC_KEY, CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_ISSUER,
-    CKA_PUBLIC_KEY_INFO, CKA_SERIAL_NUMBER, CKA_SUBJECT, CKA_URL, CKA_VALUE,
-    CKR_ATTRIBUTE_VALUE_INVALID,
+    CK_ATTRIBUTE_TYPE, CKA_CHECK_VALUE, CKA_HASH_OF_ISSUER_PUBLIC_KEY,
+    CKA_HASH_OF_SUBJECT_PUBLIC_KEY, CKA_ISSUER, CKA_PUBLIC_KEY_INFO, CKA_SERIAL_NUMBER,
+    CKA_SUBJECT, CKA_URL, CKA_VALUE, CKR_ATTRIBUTE_VALUE_INVALID,
 };
-use der::{Header, Reader, SliceReader, Tag, TagNumber};
+use der::asn1::AnyRef;
+use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
 use sha1::{Digest, Sha1};
 
-use super::creation::{check_public_key_info, incomplete};
+use super::attribute;
+use super::creation::{check_public_key_info, incomplete, inconsistent};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
 
@@ -22,11 +24,13 @@ const CHECK_VALUE_LEN: usize = 3;
 /// Fills in what the new certificate `object` leaves out: CKA_SUBJECT, CKA_ISSUER,
 /// CKA_SERIAL_NUMBER and CKA_PUBLIC_KEY_INFO from CKA_VALUE, CKA_CHECK_VALUE over it.
 ///
-/// A subject, issuer or serial number that is given is stored as given, even where the value says
-/// otherwise: the standard lets the latter two be changed to anything afterwards.
+/// A subject, issuer or serial number that is given has to be the value's. The serial number may
+/// come without its tag and length, as Java gives it, and stays as it was given. That the standard
+/// lets issuer and serial number be changed to anything afterwards is the changer's business.
 ///
 /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a value that is no X.509 certificate, a
 /// CKA_PUBLIC_KEY_INFO or CKA_CHECK_VALUE that is not this certificate's;
+/// `CKR_TEMPLATE_INCONSISTENT` for a subject, issuer or serial number of another certificate;
 /// `CKR_TEMPLATE_INCOMPLETE` for an empty value without CKA_URL, CKA_SUBJECT and both key hashes.
 ///
 /// PKCS#11 v3.1, "X.509 public key certificate objects".
@@ -53,11 +57,23 @@ pub(super) fn complete(object: &mut AttributeSet) -> Result<()> {
     }
     check_public_key_info(object, &own)?;
     for (cka, value) in own.iter() {
-        if object.filled(cka).is_none() {
-            object.insert(cka, value.clone());
+        match object.filled(cka) {
+            None => drop(object.insert(cka, value.clone())),
+            Some(given) if says(cka, value, given) => {}
+            Some(_) => {
+                let why = format!("{} is of another certificate", attribute::name(cka));
+                return Err(inconsistent(why));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether `given` is what the certificate says, `own`.
+fn says(cka: CK_ATTRIBUTE_TYPE, own: &Value, given: &[u8]) -> bool {
+    let Value::Bytes(own) = own else { return false };
+    let bare = || AnyRef::from_der(own).is_ok_and(|number| number.value() == given);
+    own.as_slice() == given || (cka == CKA_SERIAL_NUMBER && bare())
 }
 
 /// A certificate that is kept elsewhere, at CKA_URL.
@@ -163,10 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn c116_a_subject_issuer_or_serial_number_that_is_given_is_stored_as_given() {
+    fn c116_a_subject_issuer_or_serial_number_that_is_given_is_the_certificates() {
+        let own = implied(&bytes(CERTIFICATE)).unwrap();
         for cka in [CKA_SUBJECT, CKA_ISSUER, CKA_SERIAL_NUMBER] {
-            let object = create(&certificate().with(cka, Value::bytes(*b"mine")), USER).unwrap();
-            assert_eq!(object.bytes(cka), Some(&b"mine"[..]));
+            let with = |value: &[u8]| create(&certificate().with(cka, Value::bytes(value)), USER);
+            let value = own.bytes(cka).unwrap();
+            assert_eq!(with(value).unwrap().bytes(cka), Some(value));
+            assert_eq!(with(b"mine"), Err(CKR_TEMPLATE_INCONSISTENT));
+            // A number without its tag and length is still the number.
+            let bare = with(&value[2..]).map(|object| object.bytes(cka) == Some(&value[2..]));
+            let expected =
+                if cka == CKA_SERIAL_NUMBER { Ok(true) } else { Err(CKR_TEMPLATE_INCONSISTENT) };
+            assert_eq!(bare, expected);
         }
         let object = create(&certificate().with(CKA_SUBJECT, Value::bytes([])), USER).unwrap();
         assert_eq!(hex::encode(object.bytes(CKA_SUBJECT).unwrap()), SUBJECT);
