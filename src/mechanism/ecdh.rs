@@ -1,10 +1,6 @@
 //! ECDH: the private operation is the TPM's, the point's check and the KDF are here (SEC 1, 3.3 and 3.6).
 
-use cryptoki_sys::{
-    CK_EC_KDF_TYPE, CKD_NULL, CKD_SHA1_KDF, CKD_SHA3_224_KDF, CKD_SHA3_256_KDF, CKD_SHA3_384_KDF,
-    CKD_SHA3_512_KDF, CKD_SHA224_KDF, CKD_SHA256_KDF, CKD_SHA384_KDF, CKD_SHA512_KDF,
-    CKR_KEY_SIZE_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_TEMPLATE_INCOMPLETE,
-};
+use cryptoki_sys::*;
 use der::Decode;
 use der::asn1::OctetStringRef;
 use zeroize::Zeroizing;
@@ -19,29 +15,54 @@ use crate::tpm::{Curve, PrivateKey, SecretBytes};
 /// Uncompressed (SEC 1, 2.3.3).
 const UNCOMPRESSED: u8 = 4;
 
-/// The hash of a KDF; `None` for CKD_NULL.
+/// A KDF: which hash, and what stands first in what it hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kdf {
+    hash: Hash,
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// The secret, the counter, the shared data: ANSI X9.63 (SEC 1, 3.6.1).
+    SecretFirst,
+    /// The counter, the secret, the shared data: NIST SP 800-56A, 5.8.1 (SP 800-56C, option 1).
+    CounterFirst,
+}
+
+/// The KDF of a CKD_; `None` for CKD_NULL.
 ///
 /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
-pub(super) fn kdf(kdf: CK_EC_KDF_TYPE) -> Result<Option<Hash>> {
-    Ok(match kdf {
-        CKD_NULL => None,
-        CKD_SHA1_KDF => Some(Hash::Sha1),
-        CKD_SHA224_KDF => Some(Hash::Sha224),
-        CKD_SHA256_KDF => Some(Hash::Sha256),
-        CKD_SHA384_KDF => Some(Hash::Sha384),
-        CKD_SHA512_KDF => Some(Hash::Sha512),
-        CKD_SHA3_224_KDF => Some(Hash::Sha3_224),
-        CKD_SHA3_256_KDF => Some(Hash::Sha3_256),
-        CKD_SHA3_384_KDF => Some(Hash::Sha3_384),
-        CKD_SHA3_512_KDF => Some(Hash::Sha3_512),
+pub(super) fn kdf(kdf: CK_EC_KDF_TYPE) -> Result<Option<Kdf>> {
+    let (hash, order) = match kdf {
+        CKD_NULL => return Ok(None),
+        CKD_SHA1_KDF => (Hash::Sha1, Order::SecretFirst),
+        CKD_SHA224_KDF => (Hash::Sha224, Order::SecretFirst),
+        CKD_SHA256_KDF => (Hash::Sha256, Order::SecretFirst),
+        CKD_SHA384_KDF => (Hash::Sha384, Order::SecretFirst),
+        CKD_SHA512_KDF => (Hash::Sha512, Order::SecretFirst),
+        CKD_SHA3_224_KDF => (Hash::Sha3_224, Order::SecretFirst),
+        CKD_SHA3_256_KDF => (Hash::Sha3_256, Order::SecretFirst),
+        CKD_SHA3_384_KDF => (Hash::Sha3_384, Order::SecretFirst),
+        CKD_SHA3_512_KDF => (Hash::Sha3_512, Order::SecretFirst),
+        CKD_SHA1_KDF_SP800 => (Hash::Sha1, Order::CounterFirst),
+        CKD_SHA224_KDF_SP800 => (Hash::Sha224, Order::CounterFirst),
+        CKD_SHA256_KDF_SP800 => (Hash::Sha256, Order::CounterFirst),
+        CKD_SHA384_KDF_SP800 => (Hash::Sha384, Order::CounterFirst),
+        CKD_SHA512_KDF_SP800 => (Hash::Sha512, Order::CounterFirst),
+        CKD_SHA3_224_KDF_SP800 => (Hash::Sha3_224, Order::CounterFirst),
+        CKD_SHA3_256_KDF_SP800 => (Hash::Sha3_256, Order::CounterFirst),
+        CKD_SHA3_384_KDF_SP800 => (Hash::Sha3_384, Order::CounterFirst),
+        CKD_SHA3_512_KDF_SP800 => (Hash::Sha3_512, Order::CounterFirst),
         _ => return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "another KDF")),
-    })
+    };
+    Ok(Some(Kdf { hash, order }))
 }
 
 /// The peer's point is refused before the TPM sees it.
 pub(super) fn accepts(task: &Task) -> Result<()> {
     let parameter = task.parameter.ecdh()?;
-    if parameter.hash.is_none() && !parameter.shared.is_empty() {
+    if parameter.kdf.is_none() && !parameter.shared.is_empty() {
         return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "shared data without a KDF"));
     }
     peer(task.ec()?.curve(), parameter).map(drop)
@@ -58,13 +79,13 @@ pub(super) fn derive(
     let (x, y) = peer(task.ec()?.curve(), parameter)?;
     let too_long = || Error::new(CKR_KEY_SIZE_RANGE, "longer than the shared secret");
     let width = task.ec()?.curve().field_len();
-    match parameter.hash {
+    match parameter.kdf {
         None => {
             let from = width.checked_sub(wanted.unwrap_or(width)).ok_or_else(too_long)?;
             let shared = private.ecdh(&x, &y)?;
             Ok(Zeroizing::new(shared.get(from..).unwrap_or_default().to_vec()))
         }
-        Some(hash) => {
+        Some(kdf) => {
             let incomplete =
                 || Error::new(CKR_TEMPLATE_INCOMPLETE, "a KDF gives any number of bytes");
             let wanted = wanted.ok_or_else(incomplete)?;
@@ -72,25 +93,32 @@ pub(super) fn derive(
             if wanted > 1 << 16 {
                 return Err(too_long());
             }
-            Ok(x9_63(hash, &private.ecdh(&x, &y)?, &parameter.shared, wanted))
+            Ok(kdf.expand(&private.ecdh(&x, &y)?, &parameter.shared, wanted))
         }
     }
 }
 
-/// ANSI X9.63 KDF (SEC 1, 3.6.1).
-fn x9_63(hash: Hash, shared: &[u8], info: &[u8], len: usize) -> SecretBytes {
-    let mut out = Zeroizing::new(Vec::with_capacity(len.saturating_add(64)));
-    let mut counter = 1u32;
-    while out.len() < len {
-        let mut hasher = hash.hasher();
-        hasher.update(shared);
-        hasher.update(&counter.to_be_bytes());
-        hasher.update(info);
-        out.extend_from_slice(&Zeroizing::new(hasher.finish()));
-        counter = counter.saturating_add(1);
+impl Kdf {
+    /// `len` bytes of hashes, one for each number of the counter.
+    fn expand(self, shared: &[u8], info: &[u8], len: usize) -> SecretBytes {
+        let mut out = Zeroizing::new(Vec::with_capacity(len.saturating_add(64)));
+        let mut counter = 1u32;
+        while out.len() < len {
+            let mut hasher = self.hash.hasher();
+            let number = counter.to_be_bytes();
+            let (first, second) = match self.order {
+                Order::SecretFirst => (shared, number.as_slice()),
+                Order::CounterFirst => (number.as_slice(), shared),
+            };
+            hasher.update(first);
+            hasher.update(second);
+            hasher.update(info);
+            out.extend_from_slice(&Zeroizing::new(hasher.finish()));
+            counter = counter.saturating_add(1);
+        }
+        out.truncate(len);
+        out
     }
-    out.truncate(len);
-    out
 }
 
 /// The peer's coordinates, from a raw point or its DER OCTET STRING.

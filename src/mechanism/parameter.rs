@@ -124,8 +124,8 @@ pub(super) enum Checked {
 /// The parameter of ECDH.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ecdh {
-    /// The hash of the KDF, if there is one.
-    pub(super) hash: Option<Hash>,
+    /// The KDF, if there is one.
+    pub(super) kdf: Option<ecdh::Kdf>,
     pub(super) shared: Vec<u8>,
     /// The peer's point as it was given.
     pub(super) public: Vec<u8>,
@@ -193,8 +193,8 @@ impl Checked {
                 Ok(Self::WrapIv(iv.clone()))
             }
             (ParameterShape::Ecdh, Parameter::Ecdh { kdf, shared, public }) => {
-                let hash = ecdh::kdf(*kdf)?;
-                Ok(Self::Ecdh(Ecdh { hash, shared: shared.clone(), public: public.clone() }))
+                let kdf = ecdh::kdf(*kdf)?;
+                Ok(Self::Ecdh(Ecdh { kdf, shared: shared.clone(), public: public.clone() }))
             }
             (ParameterShape::Data, Parameter::Data(data)) => Ok(Self::Data(data.clone())),
             (ParameterShape::CbcData, Parameter::CbcData { iv, data }) => {
