@@ -2,16 +2,13 @@
 
 mod common;
 
+use common::aead::*;
 use common::fixture::*;
 use common::p11::*;
 use common::wrapping::*;
 use cryptoki_sys::*;
 
 const KEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-fn hex(text: &str) -> Vec<u8> {
-    hex::decode(text).unwrap()
-}
 
 fn secret(key_type: CK_KEY_TYPE, value: &[u8], usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
     let mut template = vec![
@@ -111,6 +108,7 @@ fn a_secret_key_goes_and_comes_under_every_mechanism_that_wraps() {
         (iv(CKM_AES_CBC_PAD), aes, aes),
         (Mech::plain(CKM_AES_KEY_WRAP), aes, aes),
         (Mech::plain(CKM_AES_KEY_WRAP_KWP), aes, aes),
+        (iv(CKM_AES_CTS), aes, aes),
         (Mech::plain(CKM_RSA_PKCS), public, private),
         (Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""), public, private),
     ] {

@@ -31,7 +31,7 @@ pub(super) fn wrap_key(
     wrapped: Output<'_>,
 ) -> Result<()> {
     provider::with_session(session, |call| {
-        call.wrap_key(&mechanism.required()?, wrapping_key, key, wrapped)
+        call.wrap_key(&mechanism.for_wrapping()?, wrapping_key, key, wrapped)
     })
 }
 
@@ -46,7 +46,7 @@ pub(super) fn unwrap_key(
 ) -> Result<()> {
     provider::with_session(session, |call| {
         key.fill(|| {
-            let mechanism = mechanism.required()?;
+            let mechanism = mechanism.for_wrapping()?;
             call.unwrap_key(&mechanism, unwrapping_key, wrapped.bytes()?, &template.read()?)
         })
     })

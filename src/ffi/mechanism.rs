@@ -9,10 +9,11 @@ use cryptoki_sys::{
     CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
+use super::aead;
 use super::input::{Input, copied};
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::{MechanismChoice, Parameter, ParameterShape};
-use crate::mechanism::parameter_shape;
+use crate::mechanism::{AeadMode, parameter_shape};
 
 /// More bytes than a parameter, or what it points to, has: a larger length is not believed.
 const MOST_BYTES: CK_ULONG = 64 << 10;
@@ -42,17 +43,23 @@ impl Mechanism<'_> {
     /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a parameter of a wrong length, NULL with a
     /// length, or an OAEP source that is not data.
     pub(super) fn choice(&self) -> Result<Option<MechanismChoice>> {
-        self.choice_by(parameter_shape)
+        self.choice_by(parameter_shape, aead::operation)
     }
 
     /// The mechanism, where there has to be one. Errors: as `choice`'s, and `CKR_ARGUMENTS_BAD`.
     pub(super) fn required(&self) -> Result<MechanismChoice> {
-        self.choice()?.ok_or_else(|| Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism"))
+        self.choice()?.ok_or_else(missing)
+    }
+
+    /// The mechanism that wraps or unwraps a key. Errors: as `required`'s.
+    pub(super) fn for_wrapping(&self) -> Result<MechanismChoice> {
+        self.choice_by(parameter_shape, aead::wrapping)?.ok_or_else(missing)
     }
 
     fn choice_by(
         &self,
         shape_of: impl FnOnce(CK_MECHANISM_TYPE) -> Option<ParameterShape>,
+        aead: fn(AeadMode, Input<'_>, CK_ULONG) -> Result<Parameter>,
     ) -> Result<Option<MechanismChoice>> {
         if self.place.is_null() {
             return Ok(None);
@@ -103,6 +110,7 @@ impl Mechanism<'_> {
                 // SAFETY: plain numbers and pointers, of which every value is one.
                 ecdh(unsafe { structure(bytes, given.ulParameterLen) }?)?
             }
+            Some(ParameterShape::Aead(mode)) => aead(mode, bytes, given.ulParameterLen)?,
             Some(ParameterShape::Iv) => {
                 Parameter::Bytes(copied(believed(bytes, given.ulParameterLen)?)?)
             }
@@ -122,6 +130,10 @@ impl Mechanism<'_> {
     }
 }
 
+fn missing() -> Error {
+    Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism")
+}
+
 fn pss(given: CK_RSA_PKCS_PSS_PARAMS) -> Parameter {
     Parameter::Pss { hash: given.hashAlg, mgf: given.mgf, salt_len: given.sLen }
 }
@@ -138,7 +150,7 @@ fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
 }
 
 /// A copy of what a parameter's structure points to.
-fn pointed_to(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
+pub(super) fn pointed_to(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
     // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
     copied(believed(unsafe { Input::new(start, len) }, len)?)
 }
@@ -164,7 +176,7 @@ fn believed(input: Input<'_>, len: CK_ULONG) -> Result<&[u8]> {
 /// # Safety
 ///
 /// Every pattern of bits is a value of `T`.
-unsafe fn structure<T: Copy>(input: Input<'_>, len: CK_ULONG) -> Result<T> {
+pub(super) unsafe fn structure<T: Copy>(input: Input<'_>, len: CK_ULONG) -> Result<T> {
     if len != size_of::<T>() as CK_ULONG {
         return Err(invalid("length of the parameter"));
     }
@@ -173,7 +185,7 @@ unsafe fn structure<T: Copy>(input: Input<'_>, len: CK_ULONG) -> Result<T> {
     Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
-fn invalid(what: &'static str) -> Error {
+pub(super) fn invalid(what: &'static str) -> Error {
     Error::new(CKR_MECHANISM_PARAM_INVALID, what)
 }
 

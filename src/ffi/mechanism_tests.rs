@@ -23,10 +23,11 @@ fn choose(
         place.write_unaligned(given);
         Mechanism::new(place)
     };
-    let choice = mechanism.choice_by(|ckm| {
+    let shape_of = |ckm| {
         assert_eq!(ckm, CKM);
         shape
-    })?;
+    };
+    let choice = mechanism.choice_by(shape_of, aead::operation)?;
     let choice = choice.expect("not NULL");
     assert_eq!(choice.ckm, CKM);
     Ok(choice.parameter)

@@ -21,6 +21,7 @@
 
 #![allow(unsafe_code)]
 
+mod aead;
 mod answers;
 mod attributes;
 mod decryption;

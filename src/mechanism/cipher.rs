@@ -6,7 +6,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreate
 use zeroize::Zeroizing;
 
 use super::parameter::{BLOCK, Checked};
-use super::row::Mode;
+use super::row::{End, Mode};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{CipherMode, Direction, PrivateKey, SecretBytes};
@@ -40,9 +40,29 @@ impl Cipher {
             Checked::Counter(counter) => (counter.block.to_vec(), counter.bits),
             _ => return Err(Error::bug("a cipher with another parameter")),
         };
-        let most = (task.input_buffer / BLOCK).max(1) * BLOCK;
+        Ok(Self::chained(mode, direction, chain, counter_bits, task.whole_blocks()))
+    }
+
+    /// A cipher whose first block is chained to `chain`; `most` bytes go into one command.
+    pub(super) fn chained(
+        mode: Mode,
+        direction: Direction,
+        chain: Vec<u8>,
+        counter_bits: u32,
+        most: usize,
+    ) -> Self {
         let (first, pending) = (chain.clone(), Zeroizing::default());
-        Ok(Self { mode, direction, chain, first, counter_bits, pending, most })
+        Self { mode, direction, chain, first, counter_bits, pending, most }
+    }
+
+    /// What the next block is chained to.
+    pub(super) fn chain(&self) -> &[u8] {
+        &self.chain
+    }
+
+    /// Bytes that the block under way lacks.
+    pub(super) fn missing(&self) -> usize {
+        BLOCK.saturating_sub(self.pending.len()) % BLOCK
     }
 
     /// Begins anew, with another message.
@@ -58,7 +78,15 @@ impl Cipher {
 
     /// Whether the last block stays back, because it may be the padded one.
     fn holds_back(&self) -> bool {
-        self.mode.padded && self.direction == Direction::Decrypt
+        self.mode.end == End::Padded && self.direction == Direction::Decrypt
+    }
+
+    /// Bytes of the whole message of `len` bytes; at most so many when padding is taken off.
+    pub(super) fn whole_len(&self, len: usize) -> usize {
+        match self.mode.end {
+            End::Stolen => len,
+            End::Whole | End::Padded => self.update_len(len).saturating_add(self.finish_len()),
+        }
     }
 
     /// Bytes that [`update`](Self::update) gives for a part of `len` bytes, exactly.
@@ -67,13 +95,23 @@ impl Cipher {
             return len;
         }
         let there = self.pending.len().saturating_add(len);
-        let ready = if self.holds_back() { there.saturating_sub(1) } else { there };
+        let back = match self.mode.end {
+            // The last two blocks trade bytes.
+            End::Stolen => BLOCK.saturating_add(1),
+            End::Padded if self.holds_back() => 1,
+            End::Whole | End::Padded => 0,
+        };
+        let ready = there.saturating_sub(back);
         ready / BLOCK * BLOCK
     }
 
     /// Most bytes that [`finish`](Self::finish) gives after `len` more bytes; exact when encrypting.
     pub(super) fn finish_len(&self) -> usize {
-        if self.mode.padded { BLOCK } else { 0 }
+        match self.mode.end {
+            End::Whole => 0,
+            End::Padded => BLOCK,
+            End::Stolen => self.pending.len(),
+        }
     }
 
     /// Takes a part and gives what can be computed with it.
@@ -101,7 +139,10 @@ impl Cipher {
             return Ok(SecretBytes::default());
         }
         let mut last = std::mem::take(&mut self.pending);
-        if self.mode.padded && self.direction == Direction::Encrypt {
+        if self.mode.end == End::Stolen {
+            return self.finish_stolen(last, key);
+        }
+        if self.mode.end == End::Padded && self.direction == Direction::Encrypt {
             let missing = BLOCK.saturating_sub(last.len());
             last.resize(BLOCK, u8::try_from(missing).unwrap_or_default());
             return self.run(&last, key);
@@ -120,9 +161,14 @@ impl Cipher {
     /// more than the TPM does in one call.
     pub(super) fn check_whole(&self, len: usize) -> Result<()> {
         self.check_part(len)?;
-        let fits = len.is_multiple_of(BLOCK) && !(self.holds_back() && len == 0);
-        let any = self.streams() || (self.mode.padded && self.direction == Direction::Encrypt);
-        if fits || any { Ok(()) } else { Err(self.cut()) }
+        let fits = match self.mode.end {
+            _ if self.streams() => true,
+            End::Stolen => len >= BLOCK,
+            End::Padded if self.direction == Direction::Encrypt => true,
+            End::Padded => len.is_multiple_of(BLOCK) && len > 0,
+            End::Whole => len.is_multiple_of(BLOCK),
+        };
+        if fits { Ok(()) } else { Err(self.cut()) }
     }
 
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE` for more than the TPM does in one
@@ -137,6 +183,33 @@ impl Cipher {
             Direction::Decrypt => CKR_ENCRYPTED_DATA_LEN_RANGE,
         };
         Error::new(rv, "not a number of whole blocks, or too many of them")
+    }
+
+    /// The last block, or the last two of which the second may be short: then its ciphertext is
+    /// whole, and the one before it loses what was missing (NIST SP 800-38A, addendum, CBC-CS1).
+    fn finish_stolen(
+        &mut self,
+        mut last: Zeroizing<Vec<u8>>,
+        key: &mut dyn PrivateKey,
+    ) -> Result<SecretBytes> {
+        let short = || Error::bug("a cipher's output is short");
+        let kept = last.len().checked_sub(BLOCK).ok_or_else(|| self.cut())?;
+        if kept.is_multiple_of(BLOCK) {
+            return self.run(&last, key);
+        }
+        if self.direction == Direction::Encrypt {
+            last.resize(2 * BLOCK, 0);
+            let mut made = self.run(&last, key)?;
+            made.drain(kept..BLOCK);
+            return Ok(made);
+        }
+        let (cut, whole) = last.split_at(kept);
+        let under = key.cipher(CipherMode::Ecb, Direction::Decrypt, &[], whole)?;
+        let (under, stolen) = under.split_at_checked(kept).ok_or_else(short)?;
+        let mut made = Zeroizing::new(Vec::with_capacity(last.len()));
+        made.extend_from_slice(&self.run(&[cut, stolen].concat(), key)?);
+        made.extend(under.iter().zip(cut).map(|(a, b)| a ^ b));
+        Ok(made)
     }
 
     /// Runs the cipher over `input`, and moves the chain behind its whole blocks.

@@ -3,6 +3,7 @@
 use cryptoki_sys::CKR_MECHANISM_INVALID;
 use zeroize::Zeroizing;
 
+use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::{Decrypt, KeyWrap};
@@ -23,6 +24,7 @@ pub struct Decrypting {
 enum How {
     Private(Decrypt),
     Cipher(Cipher),
+    Aead(Box<Aead>),
     Whole(KeyWrap),
 }
 
@@ -41,10 +43,14 @@ impl Decrypting {
         scheme: Option<Scheme>,
     ) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match (task.row.cipher, task.row.key_wrap) {
-            (Some(mode), _) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
-            (None, Some(key_wrap)) => How::Whole(key_wrap),
-            (None, None) => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
+        let how = match (task.row.cipher, task.row.aead, task.row.key_wrap) {
+            (Some(mode), ..) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
+            (None, Some(mode), _) => {
+                let (given, most) = (task.parameter.aead()?, task.whole_blocks());
+                How::Aead(Box::new(Aead::new(mode, given, Direction::Decrypt, most)))
+            }
+            (None, None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None, None) => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
         };
         if scheme.is_some() {
             return Err(Error::new(
@@ -66,6 +72,7 @@ impl Decrypting {
                 cipher.check_whole(len)?;
                 Ok(len)
             }
+            How::Aead(aead) => aead.plaintext_len(len),
         }
     }
 
@@ -76,6 +83,8 @@ impl Decrypting {
             How::Private(_) | How::Whole(_) => 0,
             How::Cipher(cipher) if cipher.finish_len() > 0 => 0,
             How::Cipher(_) => len,
+            // Known exactly. It is not asked for where the length itself is refused.
+            How::Aead(aead) => aead.plaintext_len(len).unwrap_or(0),
         }
     }
 
@@ -106,6 +115,10 @@ impl Decrypting {
                 }
                 Ok(made)
             }
+            How::Aead(aead) => {
+                aead.hold(ciphertext)?;
+                aead.open_appended(private)
+            }
         }
     }
 
@@ -119,6 +132,7 @@ impl Decrypting {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
             }
+            How::Aead(aead) => aead.check_part(len).map(|()| 0),
         }
     }
 
@@ -127,14 +141,27 @@ impl Decrypting {
         match &mut self.how {
             How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => cipher.update(part, secret),
+            How::Aead(aead) => aead.hold(part).map(|()| SecretBytes::default()),
         }
     }
 
-    /// Most bytes that the end gives. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
+    /// Bytes of the shortest end.
+    pub fn finish_least(&self) -> usize {
+        match &self.how {
+            How::Private(_) | How::Whole(_) | How::Cipher(_) => 0,
+            How::Aead(aead) => aead.plaintext_len(0).unwrap_or(0),
+        }
+    }
+
+    /// Most bytes that the end gives.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_ENCRYPTED_DATA_LEN_RANGE` for a ciphertext without
+    /// its whole tag, or not as long as was told.
     pub fn finish_bound(&self) -> Result<usize> {
         match &self.how {
             How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
+            How::Aead(aead) => aead.plaintext_len(0),
         }
     }
 
@@ -145,6 +172,7 @@ impl Decrypting {
         match &mut self.how {
             How::Private(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => cipher.finish(secret),
+            How::Aead(aead) => aead.open_appended(secret),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_RSA};
 
+use super::aead::AeadMode;
 use super::parameter::ParameterShape;
 use super::row::{Mechanism, RunsIn};
 use super::table::MECHANISMS;
@@ -72,13 +73,15 @@ fn parameter(row: &Mechanism) -> &'static str {
         ParameterShape::Ecdh => "CK_ECDH1_DERIVE_PARAMS",
         ParameterShape::OptionalIv(8) => "none, or 8 bytes of IV",
         ParameterShape::OptionalIv(_) => "none, or 4 bytes of IV",
+        ParameterShape::Aead(AeadMode::Gcm) => "CK_GCM_PARAMS",
+        ParameterShape::Aead(AeadMode::Ccm) => "CK_CCM_PARAMS",
         ParameterShape::MacLength => "CK_MAC_GENERAL_PARAMS",
     }
 }
 
 fn parts(row: &Mechanism) -> &'static str {
     let generates = row.generate_key_pair.is_some() || row.generate_key.is_some();
-    let keyed = row.mac.is_some() || row.cipher.is_some();
+    let keyed = row.mac.is_some() || row.cipher.is_some() || row.aead.is_some();
     match (generates, row.hash.is_some() || row.digest.is_some() || keyed) {
         (true, _) => "",
         (false, true) => "yes",

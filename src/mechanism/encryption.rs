@@ -1,5 +1,6 @@
 //! Encryption: with a public key in software, with a secret key in the TPM.
 
+use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::{Encrypt, KeyWrap};
@@ -17,6 +18,7 @@ pub struct Encrypting {
 enum How {
     Public(Encrypt),
     Cipher(Cipher),
+    Aead(Box<Aead>),
     Whole(KeyWrap),
 }
 
@@ -29,10 +31,14 @@ impl Encrypting {
     /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match (task.row.cipher, task.row.key_wrap) {
-            (Some(mode), _) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
-            (None, Some(key_wrap)) => How::Whole(key_wrap),
-            (None, None) => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
+        let how = match (task.row.cipher, task.row.aead, task.row.key_wrap) {
+            (Some(mode), ..) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
+            (None, Some(mode), _) => {
+                let (given, most) = (task.parameter.aead()?, task.whole_blocks());
+                How::Aead(Box::new(Aead::new(mode, given, Direction::Encrypt, most)))
+            }
+            (None, None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None, None) => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
         };
         Ok(Self { task, how })
     }
@@ -46,7 +52,11 @@ impl Encrypting {
             How::Whole(key_wrap) => (key_wrap.wrapped_len)(len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
-                Ok(cipher.update_len(len).saturating_add(cipher.finish_len()))
+                Ok(cipher.whole_len(len))
+            }
+            How::Aead(aead) => {
+                aead.check_end(len)?;
+                Ok(len.saturating_add(aead.tag_len()))
             }
         }
     }
@@ -68,6 +78,9 @@ impl Encrypting {
                 made.extend_from_slice(&cipher.finish(&mut secret)?);
                 Ok(made)
             }
+            How::Aead(aead) => {
+                Ok(aead.seal_whole(data, &mut secret.ok_or_else(keyless)?)?.to_vec())
+            }
         }
     }
 
@@ -81,6 +94,7 @@ impl Encrypting {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
             }
+            How::Aead(aead) => aead.check_part(len).map(|()| len),
         }
     }
 
@@ -91,14 +105,18 @@ impl Encrypting {
             How::Cipher(cipher) => {
                 Ok(cipher.update(part, &mut secret.ok_or_else(keyless)?)?.to_vec())
             }
+            How::Aead(aead) => Ok(aead.seal(part, &mut secret.ok_or_else(keyless)?)?.to_vec()),
         }
     }
 
-    /// Bytes that the end gives, exactly. Errors: `CKR_FUNCTION_NOT_SUPPORTED`.
+    /// Bytes that the end gives, exactly.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE` if less data came than was told.
     pub fn finish_len(&self) -> Result<usize> {
         match &self.how {
             How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
+            How::Aead(aead) => aead.check_end(0).map(|()| aead.tag_len()),
         }
     }
 
@@ -107,6 +125,7 @@ impl Encrypting {
         match &mut self.how {
             How::Public(_) | How::Whole(_) => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
+            How::Aead(aead) => Ok(aead.seal_end(&mut secret.ok_or_else(keyless)?)?.to_vec()),
         }
     }
 }

@@ -62,7 +62,7 @@ fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretB
         *byte ^= mask;
     }
     let mut chain = Zeroizing::new(zero.to_vec());
-    for part in padded.chunks((task.input_buffer / BLOCK).max(1) * BLOCK) {
+    for part in padded.chunks(task.whole_blocks()) {
         let made = key.cipher(CipherMode::Cbc, Direction::Encrypt, &chain, part)?;
         let last = made.len().checked_sub(BLOCK).and_then(|from| made.get(from..));
         chain = Zeroizing::new(last.unwrap_or_default().to_vec());

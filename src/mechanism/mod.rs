@@ -13,6 +13,7 @@
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
 //! | `cipher.rs` | AES in its modes, in parts |
+//! | `aead.rs` `ghash.rs` | AES in GCM and CCM |
 //! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
 //! | `ecdh.rs` `simple_derivation.rs` | ECDH and its KDF; keys cut and joined, or encrypted from others |
@@ -22,6 +23,7 @@
 //!
 //! A new mechanism is a row, a function where the arithmetic is new, and a vector test.
 
+mod aead;
 mod cipher;
 mod decryption;
 mod derivation;
@@ -30,6 +32,7 @@ mod docs;
 mod ecdh;
 mod ecdsa;
 mod encryption;
+mod ghash;
 pub mod hash;
 mod implicit_rejection;
 mod key_pair;
@@ -60,6 +63,7 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
+pub use aead::AeadMode;
 pub use decryption::Decrypting;
 pub use derivation::Deriving;
 pub use digesting::Digesting;

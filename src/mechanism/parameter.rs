@@ -2,6 +2,7 @@
 
 use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG, CKR_MECHANISM_PARAM_INVALID};
 
+use super::aead::AeadMode;
 use super::ecdh;
 use super::hash::Hash;
 use super::row::Mechanism;
@@ -69,9 +70,28 @@ pub enum Parameter {
         /// pData.
         data: Vec<u8>,
     },
+    /// CK_GCM_PARAMS and the like.
+    Aead(AeadParameter),
     /// Bytes without a structure, such as an IV; refused by every mechanism that takes another
     /// shape.
     Bytes(Vec<u8>),
+}
+
+/// What GCM or CCM is told for one message, as the caller's structure has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AeadParameter {
+    /// pIv, pNonce.
+    pub nonce: Vec<u8>,
+    /// pAAD, or the associated data that came as an argument.
+    pub aad: Vec<u8>,
+    /// ulTagBits in bits, ulMACLen in bytes.
+    pub tag: CK_ULONG,
+    /// ulDataLen of CCM; `None` where the data itself tells.
+    pub data_len: Option<CK_ULONG>,
+    /// ivGenerator, nonceGenerator: a CKG_.
+    pub generator: CK_ULONG,
+    /// ulIvFixedBits, ulNonceFixedBits.
+    pub fixed_bits: CK_ULONG,
 }
 
 /// Bytes of a block of AES, the only block cipher here.
@@ -103,6 +123,8 @@ pub enum ParameterShape {
     CbcData,
     /// None, or so many bytes of IV.
     OptionalIv(usize),
+    /// CK_GCM_PARAMS or CK_CCM_PARAMS, and what wrapping and messages have in place of them.
+    Aead(AeadMode),
 }
 
 /// A parameter whose values are known to be good for its mechanism.
@@ -119,6 +141,18 @@ pub(super) enum Checked {
     Data(Vec<u8>),
     BitIndex(usize),
     CbcData([u8; BLOCK], Vec<u8>),
+    Aead(Aead),
+}
+
+/// The parameter of GCM and CCM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Aead {
+    pub(super) nonce: Vec<u8>,
+    pub(super) aad: Vec<u8>,
+    /// In bytes.
+    pub(super) tag_len: usize,
+    /// Bytes of the data, where they were told.
+    pub(super) data_len: Option<u64>,
 }
 
 /// The parameter of ECDH.
@@ -200,6 +234,9 @@ impl Checked {
             (ParameterShape::CbcData, Parameter::CbcData { iv, data }) => {
                 Ok(Self::CbcData(*iv, data.clone()))
             }
+            (ParameterShape::Aead(mode), Parameter::Aead(given)) => {
+                mode.check(given).map(Self::Aead)
+            }
             (ParameterShape::BitIndex, Parameter::BitIndex(at)) => {
                 usize::try_from(*at).map(Self::BitIndex).map_err(|_| invalid("number of the bit"))
             }
@@ -223,6 +260,14 @@ impl Checked {
         match self {
             Self::Ecdh(ecdh) => Ok(ecdh),
             _ => Err(Error::bug("ECDH without its parameter")),
+        }
+    }
+
+    /// The values for GCM and CCM, which [`new`](Self::new) made sure are there.
+    pub(super) fn aead(&self) -> Result<&Aead> {
+        match self {
+            Self::Aead(aead) => Ok(aead),
+            _ => Err(Error::bug("GCM or CCM without its parameter")),
         }
     }
 

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use cryptoki_sys::*;
 
+use super::aead::AeadMode;
 use super::hash::Hash;
 use super::parameter::ParameterShape;
 use super::table::MECHANISMS;
@@ -46,8 +47,19 @@ pub(super) struct Mac {
 pub(super) struct Mode {
     /// What the TPM does.
     pub(super) mode: CipherMode,
-    /// Whether the last block is filled up as PKCS#7 does it.
-    pub(super) padded: bool,
+    /// What becomes of a last block that is not whole.
+    pub(super) end: End,
+}
+
+/// How a message ends that is not a number of whole blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// There is no such message, or the mode makes a stream and any length will do.
+    Whole,
+    /// The last block is filled up as PKCS#7 does it, always.
+    Padded,
+    /// The last block steals from the one before it.
+    Stolen,
 }
 
 /// A key wrapping.
@@ -121,6 +133,8 @@ pub struct Mechanism {
     pub(super) mac: Option<Mac>,
     /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
     pub(super) cipher: Option<Mode>,
+    /// Encryption with a tag, with a secret key: whole, in parts, and message by message.
+    pub(super) aead: Option<AeadMode>,
     pub(super) generate_key: Option<GenerateKey>,
 }
 
@@ -167,6 +181,7 @@ impl Mechanism {
             from_value: false,
             mac: None,
             cipher: None,
+            aead: None,
             generate_key: None,
         }
     }
@@ -175,7 +190,7 @@ impl Mechanism {
     pub(super) fn abilities(&self) -> [Ability; 12] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
         let mac = self.mac.is_some();
-        let cipher = self.cipher.is_some() || self.key_wrap.is_some();
+        let cipher = self.cipher.is_some() || self.key_wrap.is_some() || self.aead.is_some();
         [
             ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
@@ -204,9 +219,10 @@ impl Mechanism {
     }
 
     /// What signs and verifies does so message by message too, in parts where it takes data in
-    /// parts.
+    /// parts, and so does encryption with a tag.
     ///
-    /// PKCS#11 v3.1, C_MessageSignInit and C_MessageVerifyInit.
+    /// PKCS#11 v3.1, C_MessageSignInit, C_MessageVerifyInit, C_MessageEncryptInit and
+    /// C_MessageDecryptInit.
     fn message_flags(&self) -> CK_FLAGS {
         let mac = self.mac.is_some();
         let signs = if self.sign.is_some() || mac { CKF_MESSAGE_SIGN } else { 0 };

@@ -3,9 +3,10 @@
 
 use cryptoki_sys::*;
 
+use super::aead::AeadMode;
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{Derive, KeyWrap, Mechanism, Mode, RunsIn};
+use super::row::{Derive, End, KeyWrap, Mechanism, Mode, RunsIn};
 use super::{
     ecdh, ecdsa, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
     simple_derivation,
@@ -125,7 +126,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     },
     Mechanism {
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
-        cipher: Some(Mode { mode: CipherMode::Cbc, padded: true }),
+        cipher: Some(Mode { mode: CipherMode::Cbc, end: End::Padded }),
         wraps: true,
         ..cipher(row!(CKM_AES_CBC_PAD), CipherMode::Cbc, ParameterShape::Iv)
     },
@@ -140,6 +141,35 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     Mechanism {
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cfb as u16],
         ..cipher(row!(CKM_AES_CFB128), CipherMode::Cfb, ParameterShape::Iv)
+    },
+    Mechanism {
+        tpm_algorithms: &[
+            TPM_ALG_AES,
+            TPM_ALG_SYMCIPHER,
+            CipherMode::Cbc as u16,
+            CipherMode::Ecb as u16,
+        ],
+        cipher: Some(Mode { mode: CipherMode::Cbc, end: End::Stolen }),
+        wraps: true,
+        ..cipher(row!(CKM_AES_CTS), CipherMode::Cbc, ParameterShape::Iv)
+    },
+    Mechanism {
+        tpm_algorithms: &[
+            TPM_ALG_AES,
+            TPM_ALG_SYMCIPHER,
+            CipherMode::Ctr as u16,
+            CipherMode::Ecb as u16,
+        ],
+        ..aead(row!(CKM_AES_GCM), AeadMode::Gcm)
+    },
+    Mechanism {
+        tpm_algorithms: &[
+            TPM_ALG_AES,
+            TPM_ALG_SYMCIPHER,
+            CipherMode::Ctr as u16,
+            CipherMode::Cbc as u16,
+        ],
+        ..aead(row!(CKM_AES_CCM), AeadMode::Ccm)
     },
     by_encryption(row!(CKM_AES_ECB_ENCRYPT_DATA), CipherMode::Ecb, ParameterShape::Data),
     Mechanism {
@@ -285,8 +315,18 @@ const fn aes(row: Mechanism) -> Mechanism {
 /// A mode of AES, without padding.
 const fn cipher(row: Mechanism, mode: CipherMode, parameter: ParameterShape) -> Mechanism {
     Mechanism {
-        cipher: Some(Mode { mode, padded: false }),
+        cipher: Some(Mode { mode, end: End::Whole }),
         parameter,
+        tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
+        ..aes(row)
+    }
+}
+
+/// Encryption with a tag.
+const fn aead(row: Mechanism, mode: AeadMode) -> Mechanism {
+    Mechanism {
+        aead: Some(mode),
+        parameter: ParameterShape::Aead(mode),
         tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
         ..aes(row)
     }

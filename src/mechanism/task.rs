@@ -6,7 +6,7 @@ use cryptoki_sys::{
 };
 
 use super::ecdsa::EcPublic;
-use super::parameter::{Checked, MechanismChoice};
+use super::parameter::{BLOCK, Checked, MechanismChoice};
 use super::row::{Mechanism, find};
 use super::rsa::RsaPublic;
 use crate::error::{Error, Result};
@@ -127,6 +127,11 @@ impl Task {
         };
         (row.accepts)(&task)?;
         Ok(task)
+    }
+
+    /// Bytes of the most whole blocks that the TPM takes in one command.
+    pub(super) fn whole_blocks(&self) -> usize {
+        (self.input_buffer / BLOCK).max(1).saturating_mul(BLOCK)
     }
 
     /// The RSA key, which [`new`](Self::new) made sure it is.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cryptoki_sys::*;
 
 use super::hash::Hash;
-use super::parameter::{MechanismChoice, Parameter, ParameterShape};
+use super::parameter::{AeadParameter, MechanismChoice, Parameter, ParameterShape};
 use super::row::{Mechanism, RunsIn};
 use super::soft_key::{SoftKey, SoftTpm, ec_keys, everything, odd_rsa_key, rsa_key};
 use super::table::MECHANISMS;
@@ -59,6 +59,13 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
             with(row.ckm, Parameter::CbcData { iv: [1; 16], data: vec![5; 16] })
         }
         ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
+        ParameterShape::Aead(_) => {
+            let nonce = vec![3; 12];
+            let given = AeadParameter { nonce, data_len: Some(32), ..Default::default() };
+            // 16 bytes for CCM; GCM counts bits.
+            let tag = if row.ckm == CKM_AES_GCM { 128 } else { 16 };
+            with(row.ckm, Parameter::Aead(AeadParameter { tag, ..given }))
+        }
     }
 }
 
@@ -225,7 +232,7 @@ fn a_mechanism_serves_only_the_functions_its_row_has() {
             refused(Signing::new(&choice, &tpm, &key, None, true), no);
             refused(Verifying::new(&choice, &tpm, &key), no);
         }
-        if row.encrypt.is_none() && row.cipher.is_none() && row.key_wrap.is_none() {
+        if row.flags() & (CKF_ENCRYPT | CKF_DECRYPT) == 0 {
             refused(Encrypting::new(&choice, &tpm, &key), no);
             refused(Decrypting::new(&choice, &tpm, &key, None), no);
         }

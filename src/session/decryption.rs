@@ -86,10 +86,10 @@ impl Call<'_> {
     pub fn decrypt_final(&mut self, output: impl Destination) -> Result<()> {
         let engine = &self.provider.engine;
         self.session.decrypting.finish(|Decryption { decrypting, key, .. }| {
-            let bound = decrypting.finish_bound()?;
+            let (bound, least) = (decrypting.finish_bound()?, decrypting.finish_least());
             let mut made = decrypting.made.take();
             let delivery = output
-                .fill_once(&mut made, bound, 0, || decrypting.finish(&mut key.in_tpm(engine)));
+                .fill_once(&mut made, bound, least, || decrypting.finish(&mut key.in_tpm(engine)));
             decrypting.made = made;
             delivery
         })

@@ -2,6 +2,7 @@
 
 use cryptoki_sys::*;
 
+use super::aead::{ccm, gcm};
 use super::p11::Mech;
 use super::secret::{ctr, general};
 
@@ -24,7 +25,7 @@ pub const GENERAL: [CK_MECHANISM_TYPE; 5] = [
     CKM_SHA384_HMAC_GENERAL,
     CKM_SHA512_HMAC_GENERAL,
 ];
-pub const AES: [CK_MECHANISM_TYPE; 10] = [
+pub const AES: [CK_MECHANISM_TYPE; 13] = [
     CKM_AES_KEY_WRAP,
     CKM_AES_KEY_WRAP_KWP,
     CKM_AES_ECB,
@@ -33,6 +34,9 @@ pub const AES: [CK_MECHANISM_TYPE; 10] = [
     CKM_AES_CTR,
     CKM_AES_OFB,
     CKM_AES_CFB128,
+    CKM_AES_CTS,
+    CKM_AES_GCM,
+    CKM_AES_CCM,
     CKM_AES_CMAC,
     CKM_AES_CMAC_GENERAL,
 ];
@@ -52,7 +56,12 @@ pub fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
     match ckm {
         CKM_RSA_PKCS_PSS => Mech::pss(ckm, CKM_SHA256, CKG_MGF1_SHA256, 32),
         CKM_RSA_PKCS_OAEP => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""),
-        CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_OFB | CKM_AES_CFB128 => Mech::bytes(ckm, &[7; 16]),
+        CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_OFB | CKM_AES_CFB128 | CKM_AES_CTS => {
+            Mech::bytes(ckm, &[7; 16])
+        }
+        CKM_AES_GCM => gcm(&[7; 12], b"associated", 128),
+        // Of so much data as tests/mechanisms.rs has.
+        CKM_AES_CCM => ccm(32, &[7; 12], b"associated", 16),
         CKM_AES_CTR => ctr(128, [7; 16]),
         _ if GENERAL.contains(&ckm) => general(ckm, 8),
         _ => match PSS_HASHES.iter().find(|(pss, _, _)| *pss == ckm) {

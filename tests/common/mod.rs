@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod aead;
 pub mod calls;
 pub mod certificate;
 pub mod fixture;
