@@ -191,8 +191,8 @@ impl Aead {
         self.check_part(part.len())?;
         let mut running = self.run(key)?;
         let made = running.crypt(part, key)?;
-        running.mac.update(part, &made, key)?;
         self.taken = self.taken.saturating_add(part.len() as u64);
+        running.mac.update(part, &made, self.given.data_len == Some(self.taken), key)?;
         self.running = Some(running);
         Ok(made)
     }
@@ -231,7 +231,7 @@ impl Aead {
         self.given.data_len = Some(held.len() as u64);
         let mut running = self.run(key)?;
         let made = running.crypt(&held, key)?;
-        running.mac.update(&made, &held, key)?;
+        running.mac.update(&made, &held, true, key)?;
         let expected = running.tag(self.given.tag_len, key)?;
         if !bool::from(expected.ct_eq(tag)) {
             return Err(Error::new(CKR_ENCRYPTED_DATA_INVALID, "the tag is another"));
@@ -325,28 +325,36 @@ impl Running {
 }
 
 impl Mac {
-    /// GCM authenticates the ciphertext, CCM the plaintext.
-    fn update(&mut self, plain: &[u8], cipher: &[u8], key: &mut dyn PrivateKey) -> Result<()> {
+    /// GCM authenticates the ciphertext, CCM the plaintext, which after the `last` part is filled
+    /// up with zeros.
+    fn update(
+        &mut self,
+        plain: &[u8],
+        cipher: &[u8],
+        last: bool,
+        key: &mut dyn PrivateKey,
+    ) -> Result<()> {
         match self {
-            Self::Hash(hash) => hash.update(cipher),
-            Self::Chain(chain, head) if head.is_empty() => drop(chain.update(plain, key)?),
+            Self::Hash(hash) => {
+                hash.update(cipher);
+                Ok(())
+            }
             Self::Chain(chain, head) => {
-                let input = Zeroizing::new([&std::mem::take(head), plain].concat());
-                chain.update(&input, key)?;
+                let missing = if last { chain.missing(head.len() + plain.len()) } else { 0 };
+                let zeros = [0; BLOCK];
+                let zeros = zeros.get(..missing).unwrap_or_default();
+                let input = Zeroizing::new([&std::mem::take(head), plain, zeros].concat());
+                chain.update(&input, key).map(drop)
             }
         }
-        Ok(())
     }
 
-    fn finish(self, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+    fn finish(mut self, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        // What was empty to the end has not been taken.
+        self.update(&[], &[], true, key)?;
         match self {
             Self::Hash(hash) => Ok(hash.finish()),
-            Self::Chain(mut chain, mut head) => {
-                let missing = chain.missing();
-                head.resize(head.len().saturating_add(missing), 0);
-                chain.update(&head, key)?;
-                Ok(Zeroizing::new(chain.chain().to_vec()))
-            }
+            Self::Chain(chain, _) => Ok(Zeroizing::new(chain.chain().to_vec())),
         }
     }
 }

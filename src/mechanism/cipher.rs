@@ -60,9 +60,10 @@ impl Cipher {
         &self.chain
     }
 
-    /// Bytes that the block under way lacks.
-    pub(super) fn missing(&self) -> usize {
-        BLOCK.saturating_sub(self.pending.len()) % BLOCK
+    /// Bytes that the block under way lacks after `len` more.
+    pub(super) fn missing(&self, len: usize) -> usize {
+        let there = self.pending.len().saturating_add(len);
+        there.next_multiple_of(BLOCK).saturating_sub(there)
     }
 
     /// Begins anew, with another message.
