@@ -13,12 +13,14 @@ docdir  ?= $(datadir)/doc/hierarkey
 p11dir  ?= $(datadir)/p11-kit/modules
 
 target := $(or $(CARGO_TARGET_DIR),target)
+# What install takes: the release build, unless a test has another.
+built  ?= $(target)/release
 
 # rustup puts cargo where a non-login shell does not look.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients suites lint doc deny bench soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites vm lint doc deny bench soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +57,10 @@ suites: ## test suites that others wrote, against the module; one alone: swtpm-c
 	@tools/setup.sh suites
 	swtpm-ci/suites.sh
 
+vm: ## disks and boots in virtual machines with a TPM (root); one alone: swtpm-ci/vm/run.sh NAME
+	@tools/setup.sh vm
+	swtpm-ci/vm/run.sh
+
 lint: ## formatting and clippy, warnings denied
 	@tools/setup.sh lint
 	$(CARGO) fmt --all -- --check
@@ -82,8 +88,8 @@ release-check: lint doc test deny ## what a release needs beyond CI: published a
 
 install: ## module, tool, p11-kit's file and an example configuration (DESTDIR, prefix, libdir); after make release
 	install -d "$(DESTDIR)$(libdir)/pkcs11" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(p11dir)" "$(DESTDIR)$(docdir)"
-	install -m 0644 "$(target)/release/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
-	install -m 0755 "$(target)/release/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
+	install -m 0644 "$(built)/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
+	install -m 0755 "$(built)/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
 	install -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
 	install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(docdir)/hierarkey.toml"
 	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(docdir)/"

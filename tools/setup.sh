@@ -7,6 +7,7 @@
 #   tools/setup.sh test      the same, every client that the tests run, and cargo-nextest
 #   tools/setup.sh bench     the same, and the module that the benches compare with
 #   tools/setup.sh suites    test, and what the test suites of others are built with
+#   tools/setup.sh vm        demo, and what virtual machines are made of and run with
 #   tools/setup.sh lint      build, rustfmt and clippy
 #   tools/setup.sh deny      cargo-deny
 #
@@ -28,6 +29,9 @@ bench_packages="libtpm2-pkcs11-1"
 # Suites in Go come as Debian's packages of their source; those in Python are built from theirs.
 suites_packages="libtpm2-pkcs11-1 python3-dev python3-venv swig golang-go golang-github-miekg-pkcs11-dev"
 suites_packages="$suites_packages golang-github-thalesignite-crypto11-dev golang-github-stretchr-testify-dev"
+
+# A virtual machine's parts: its disks, its first RAM disk, its emulator.
+vm_packages="mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs kmod cpio"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -148,6 +152,11 @@ main() {
             packages $build_packages $demo_packages $test_packages $suites_packages
             cargo_on_path
             ;;
+        vm)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $vm_packages
+            cargo_on_path
+            ;;
         lint)
             # shellcheck disable=SC2086
             packages $build_packages
@@ -160,7 +169,7 @@ main() {
             cargo_tool deny cargo-deny "$deny_version"
             ;;
         *)
-            say "build, demo, test, bench, suites, lint or deny?"
+            say "build, demo, test, bench, suites, vm, lint or deny?"
             return 2
             ;;
     esac
