@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::provider::{self, InitializeArguments, Provider};
 use crate::slot::slot_of;
-use crate::tpm::{Auth, Firmware, Hierarchy, Status, Tpm};
+use crate::store::{FILE, StoreLocation};
+use crate::token::Login;
+use crate::tpm::{Abilities, Auth, Firmware, Hierarchy, Status, Tpm};
 
 /// The module's insides, opened for the administrator.
 pub struct Admin(Arc<Provider>);
@@ -30,6 +32,57 @@ impl Admin {
     /// The directory of the store.
     pub fn store_directory(&self) -> std::path::PathBuf {
         self.0.store.lock().directory().to_owned()
+    }
+
+    /// The store's place and who may use it, and the name of its file there.
+    pub fn store_location(&self) -> (&StoreLocation, &'static str) {
+        (&self.0.config.store, FILE)
+    }
+
+    /// Whether the store can be read, or is not there yet: the module itself shows an unreadable
+    /// one as slots without a token, and the log says why.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`, as any call would have met them.
+    pub fn store_readable(&self) -> Result<()> {
+        self.0.store.lock().data_version().map(|_| ())
+    }
+
+    /// Whether this user may change the store, as far as permissions tell.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_PRESENT`.
+    pub fn store_writable(&self) -> Result<bool> {
+        self.0.store.lock().writable()
+    }
+
+    /// The version of the store's tables; `None` where there is no store yet.
+    ///
+    /// Errors: as [`store_readable`](Self::store_readable).
+    pub fn store_version(&self) -> Result<Option<u32>> {
+        self.0.store.lock().version()
+    }
+
+    /// How many public objects of a slot's token are not as this module wrote them, and so passed
+    /// over. Private ones can be told only with their user's login.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`, and as [`store_readable`](Self::store_readable).
+    pub fn rows_set_aside(&self, hierarchy: Hierarchy) -> Result<usize> {
+        let Some(token) = self.0.token(hierarchy)? else { return Ok(0) };
+        let keys = token.row_keys(&Login::Public);
+        Ok(self.0.store.lock().set_aside(token.row.id, &keys)?.len())
+    }
+
+    /// Finds out whether a slot's token is this TPM's.
+    ///
+    /// Errors: `CKR_TOKEN_NOT_RECOGNIZED` if not, and the TPM's and the store's own.
+    pub fn check_token(&self, hierarchy: Hierarchy) -> Result<()> {
+        self.0.token(hierarchy).map(|_| ())
+    }
+
+    /// What the TPM can do.
+    ///
+    /// Errors: as [`tpm`](Self::tpm).
+    pub fn abilities(&self) -> Result<Arc<Abilities>> {
+        self.0.abilities(Hierarchy::Owner)
     }
 
     /// Whether the configuration names a file with the lockout authorization.

@@ -82,6 +82,16 @@ impl Store {
         Ok(read.map_or(0, |version| (u64::from(self.opened) << 32) | u64::from(version)))
     }
 
+    /// The version of the tables, brought up to date where that is allowed; `None` where there is
+    /// no store.
+    ///
+    /// Errors: as [`Store`] says.
+    pub fn version(&mut self) -> Result<Option<u32>> {
+        self.reading(|tx| {
+            Ok(tx.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?)
+        })
+    }
+
     /// Runs `call` in a transaction that reads; `None` where there is no store.
     pub(super) fn reading<R>(
         &mut self,

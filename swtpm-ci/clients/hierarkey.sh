@@ -16,13 +16,13 @@ printf '%s\n' "$user_pin" >"$work/pin"
 printf '99887766\n' >"$work/other-so-pin"
 chmod 0600 "$work"/*pin
 
-# complains PATTERN ARGUMENT...: one line on stderr, nothing on stdout, status 1, and no PIN.
+# complains PATTERN ARGUMENT...: one line on stderr, nothing on stdout, a status that is not 0, and no PIN.
 complains() {
     local pattern=$1 status=0
     shift
     "$hierarkey" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
     cat "$work/out" "$work/err"
-    [ "$status" = 1 ] || { printf 'status %s\n' "$status"; return 1; }
+    [ "$status" != 0 ] || { printf 'status %s\n' "$status"; return 1; }
     [ ! -s "$work/out" ]
     [ "$(wc -l <"$work/err")" = 1 ]
     grep -qE "^hierarkey: .*($pattern)" "$work/err"
@@ -31,7 +31,7 @@ complains() {
 init() { "$hierarkey" token init --slot owner --label "$label" --pin-file "$work/pin" --so-pin-file "$1"; }
 
 shows_a_machine_without_token() {
-    says '^slot 0 owner +not initialised' "$hierarkey" status
+    says 'slot 0 owner +not initialised' "$hierarkey" status
     says '[0-9]+ of [0-9]+ PIN tries left' "$hierarkey" status
 }
 makes_a_token() {
@@ -39,7 +39,7 @@ makes_a_token() {
     as_user --list-objects
 }
 shows_the_token() {
-    says "^slot 0 owner +\"$label\"  serial [0-9A-Za-z]+\$" "$hierarkey" status
+    says "slot 0 owner +\"$label\"  serial [0-9A-Za-z]+\$" "$hierarkey" status
 }
 refuses_another_officer() {
     complains 'security officer PIN' token init --label other --pin-file "$work/pin" --so-pin-file "$work/other-so-pin"
@@ -56,7 +56,7 @@ asks_nobody_without_a_terminal() {
     local status=0
     setsid "$hierarkey" token init --label other >"$work/out" 2>"$work/err" </dev/null || status=$?
     cat "$work/out" "$work/err"
-    [ "$status" = 1 ] && [ "$(wc -l <"$work/err")" = 1 ]
+    [ "$status" = 4 ] && [ "$(wc -l <"$work/err")" = 1 ]
 }
 tries_left() { "$hierarkey" lockout show | sed -nE 's/^tries left: ([0-9]+) of ([0-9]+)$/\1 \2/p'; }
 gives_tries_back() {
@@ -85,7 +85,7 @@ reopens_a_locked_tpm() {
 wants_destruction_said() { refuses 'destroy-keys' "$hierarkey" token remove --slot owner; }
 removes_the_token() {
     says 'the token of the owner slot is removed' "$hierarkey" token remove --slot owner --destroy-keys
-    says '^slot 0 owner +not initialised' "$hierarkey" status
+    says 'slot 0 owner +not initialised' "$hierarkey" status
 }
 has_none_to_remove() { complains 'there is no token in the owner slot' token remove --slot owner --destroy-keys; }
 leaves_no_pin_in_the_log() { ! grep -E "$so_pin|$user_pin|99887766" "$work/module.log"; }

@@ -1,21 +1,61 @@
 //! `hierarkey`: the administrator's tool.
+//!
+//! | file | what |
+//! |---|---|
+//! | `failure.rs`, `output.rs`, `pin.rs` | exit codes; text, JSON and files; where secrets come from |
+//! | `token_session.rs`, `slot.rs` | PKCS#11's calls on one token |
+//! | `name.rs`, `uri.rs` | how people and programs name an object |
+//! | `key/`, `cert.rs`, `object.rs` | what is on a token |
+//! | `token.rs`, `lockout.rs`, `random.rs` | the token itself and its TPM |
+//! | `status.rs`, `doctor/` | how it all fares |
+//! | `setup/`, `demo.rs` | other programs put to work with it |
+//! | `generate.rs`, `schema.rs` | manual, completions, the description of --json |
 
+mod cert;
+mod demo;
+mod doctor;
+mod failure;
 mod generate;
+mod key;
 mod lockout;
+mod name;
+mod object;
+mod output;
 mod pin;
+mod random;
+mod schema;
+mod setup;
+mod slot;
 mod status;
 mod token;
+mod token_session;
+mod uri;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use hierarkey::admin::Admin;
-use hierarkey::tpm::Hierarchy;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::output::{Colour, Output};
 
 /// Looks after the tokens that the Hierarkey PKCS#11 module keeps under this machine's TPM.
 #[derive(Parser)]
-#[command(name = "hierarkey", version, arg_required_else_help = true)]
+#[command(
+    name = "hierarkey",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no TPM, 4 PIN wrong or \
+                  missing, 5 locked out, 6 not found, 7 no permission, 8 bad input, 9 cannot be \
+                  written, 10 doctor found a problem."
+)]
 struct Arguments {
+    /// Answer in JSON, one object on stdout; a failure is one on stderr
+    #[arg(long, global = true)]
+    json: bool,
+    /// Colours in text
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: Colour,
     #[command(subcommand)]
     command: Command,
 }
@@ -24,57 +64,93 @@ struct Arguments {
 enum Command {
     /// Show the TPM, its hierarchies and their tokens
     Status,
-    /// Make or remove a token
+    /// Look for what is wrong, and say how to put it right
+    Doctor(doctor::Arguments),
+    /// Make a token, change its PINs, or remove it
     #[command(subcommand)]
     Token(token::Command),
+    /// Keys in the TPM
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Certificates on a token
+    #[command(subcommand)]
+    Cert(cert::Command),
+    /// Every object on a token, and data objects
+    #[command(subcommand)]
+    Object(object::Command),
+    /// Random bytes from the TPM
+    Random(random::Arguments),
     /// The TPM's count of wrong PINs
     #[command(subcommand)]
     Lockout(lockout::Command),
-    /// Write the manual or the shells' completions
+    /// Print the pkcs11: URI that a program wants
+    Uri(uri::Arguments),
+    /// Put a program to work with a token: each step is shown before it is done
+    #[command(subcommand)]
+    Setup(setup::Command),
+    /// A token, keys and checked signatures in a TPM emulator of its own; nothing of it stays
+    Demo,
+    /// Write the manual, the shells' completions or the description of --json
     #[command(subcommand)]
     Generate(generate::Command),
 }
 
-/// A slot by the name of its hierarchy.
-#[derive(Clone, Copy, ValueEnum)]
-enum Slot {
-    Owner,
-    Endorsement,
-    Platform,
-    Null,
-}
-
-impl Slot {
-    fn hierarchy(self) -> Hierarchy {
-        match self {
-            Self::Owner => Hierarchy::Owner,
-            Self::Endorsement => Hierarchy::Endorsement,
-            Self::Platform => Hierarchy::Platform,
-            Self::Null => Hierarchy::Null,
-        }
-    }
-}
-
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(arguments.command) {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error),
+    };
+    let out = Output { json: arguments.json, colour: arguments.color };
+    match run(out, arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("hierarkey: {message}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            out.fail(&failure);
+            ExitCode::from(failure.kind as u8)
         }
     }
 }
 
-fn run(command: Command) -> Result<(), String> {
-    if let Command::Generate(command) = command {
-        return generate::run(command);
+/// A command line that is none, in one line; help and version are no failure.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let printed = error.print();
+            let good = printed.is_ok() && error.exit_code() == 0;
+            return if good { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage as u8) };
+        }
+        _ => {}
     }
-    let admin = Admin::open().map_err(|error| error.to_string())?;
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let json = std::env::args_os().any(|word| word == "--json");
+    let out = Output { json, colour: Colour::Auto };
+    out.fail(&Failure::new(Kind::Usage, format!("{what} (--help tells more)")));
+    ExitCode::from(Kind::Usage as u8)
+}
+
+fn run(out: Output, command: Command) -> Result<()> {
+    // What needs no TPM, no store and no configuration.
+    let command = match command {
+        Command::Generate(command) => return generate::run(command),
+        Command::Demo => return demo::run(out),
+        command => command,
+    };
+    let admin = Admin::open()?;
     match command {
-        Command::Status => status::show(&admin),
-        Command::Token(command) => token::run(&admin, command),
-        Command::Lockout(command) => lockout::run(&admin, command),
-        Command::Generate(_) => Ok(()),
+        Command::Status => status::run(out, &admin),
+        Command::Doctor(arguments) => doctor::run(out, &admin, arguments),
+        Command::Token(command) => token::run(out, &admin, command),
+        Command::Key(command) => key::run(out, &admin, command),
+        Command::Cert(command) => cert::run(out, &admin, command),
+        Command::Object(command) => object::run(out, &admin, command),
+        Command::Random(arguments) => random::run(out, &admin, &arguments),
+        Command::Lockout(command) => lockout::run(out, &admin, command),
+        Command::Uri(arguments) => uri::run(out, &admin, &arguments),
+        Command::Setup(command) => setup::run(out, &admin, command),
+        Command::Generate(_) | Command::Demo => Ok(()),
     }
 }

@@ -1,30 +1,136 @@
-//! PINs come from a prompt or a file, never from the command line or the environment.
+//! PINs come from a file, a descriptor, a systemd credential or a prompt, in this order; never from
+//! the command line or the environment.
 
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use zeroize::Zeroizing;
 
-/// The PIN in `file` (one trailing newline is not part of it), or what the terminal's user types.
-pub fn read(what: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, String> {
-    if let Some(path) = file {
-        let mut pin =
-            Zeroizing::new(fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
-        if pin.last() == Some(&b'\n') {
-            pin.pop();
+use crate::failure::{Failure, Kind, Result, plain};
+
+/// No secret is longer; more is the wrong file.
+const LIMIT: usize = 1024;
+
+/// Declares the options of one secret: PROMPT, credential, `--…-file` and `--…-fd`.
+macro_rules! secret {
+    ($name:ident, $what:literal, $credential:literal, $file:literal, $fd:literal) => {
+        #[doc = concat!("Where the ", $what, " comes from.")]
+        #[derive(Args, Clone, Debug, Default)]
+        pub struct $name {
+            #[doc = concat!("File with the ", $what, " (default: the systemd credential ",
+                                            $credential, ", else ask)")]
+            #[arg(long = $file, id = $file, value_name = "FILE", conflicts_with = $fd)]
+            file: Option<PathBuf>,
+            #[doc = concat!("Open file descriptor to read the ", $what, " from")]
+            #[arg(long = $fd, id = $fd, value_name = "NUMBER")]
+            fd: Option<u32>,
         }
-        return Ok(pin);
-    }
-    rpassword::prompt_password(format!("{what}: "))
-        .map(|pin| Zeroizing::new(pin.into_bytes()))
-        .map_err(|error| format!("no {what}: {error} (name a file with it instead)"))
+
+        impl $name {
+            pub fn source(&self) -> Source {
+                Source {
+                    what: $what,
+                    credential: $credential,
+                    file: self.file.clone(),
+                    fd: self.fd,
+                }
+            }
+        }
+    };
 }
 
-/// A new secret: typed twice where it is typed.
-pub fn read_new(what: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, String> {
-    let first = read(what, file)?;
-    if file.is_none() && *read(&format!("{what} again"), None)? != *first {
-        return Err("the two do not match".into());
+secret!(UserPin, "user PIN", "hierarkey.pin", "pin-file", "pin-fd");
+secret!(OfficerPin, "security officer PIN", "hierarkey.so-pin", "so-pin-file", "so-pin-fd");
+secret!(NewPin, "new PIN", "hierarkey.new-pin", "new-pin-file", "new-pin-fd");
+secret!(Passphrase, "passphrase", "hierarkey.passphrase", "passphrase-file", "passphrase-fd");
+
+/// Where one secret comes from.
+pub struct Source {
+    pub what: &'static str,
+    pub credential: &'static str,
+    pub file: Option<PathBuf>,
+    pub fd: Option<u32>,
+}
+
+impl Source {
+    /// Whether the command line says where.
+    pub fn is_named(&self) -> bool {
+        self.file.is_some() || self.fd.is_some()
     }
-    Ok(first)
+
+    /// The secret.
+    pub fn read(&self) -> Result<Zeroizing<Vec<u8>>> {
+        match self.without_asking()? {
+            Some(secret) => Ok(secret),
+            None => self.ask(self.what),
+        }
+    }
+
+    /// A new secret: typed twice where it is typed.
+    pub fn read_new(&self) -> Result<Zeroizing<Vec<u8>>> {
+        if let Some(secret) = self.without_asking()? {
+            return Ok(secret);
+        }
+        let first = self.ask(self.what)?;
+        if *self.ask(&format!("{} again", self.what))? != *first {
+            return Err(Failure::new(Kind::Pin, "the two do not match: nothing was changed"));
+        }
+        Ok(first)
+    }
+
+    fn without_asking(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        if let Some(path) = &self.file {
+            return read(path).map(Some);
+        }
+        if let Some(fd) = self.fd {
+            return read(Path::new(&format!("/proc/self/fd/{fd}"))).map(Some);
+        }
+        // systemd.exec(5), "Credentials": the variable names a directory, not a secret.
+        let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else { return Ok(None) };
+        let path = Path::new(&directory).join(self.credential);
+        if path.is_file() { read(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn ask(&self, prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
+        rpassword::prompt_password(format!("{prompt}: "))
+            .map(|secret| Zeroizing::new(secret.into_bytes()))
+            .map_err(|_| {
+                let option = match self.credential {
+                    "hierarkey.passphrase" => "--passphrase-file",
+                    "hierarkey.so-pin" => "--so-pin-file",
+                    "hierarkey.new-pin" => "--new-pin-file",
+                    "hierarkey.pin" => "--pin-file",
+                    _ => "an --auth-file option",
+                };
+                let what = self.what;
+                Failure::new(
+                    Kind::Pin,
+                    format!("there is no terminal to ask for the {what}: name a file by {option}"),
+                )
+            })
+    }
+}
+
+/// The secret in a file; one newline at its end is not part of it.
+pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let failed = |error: std::io::Error| {
+        Failure::new(Kind::Pin, format!("{}: {}", path.display(), plain(&error)))
+    };
+    // One allocation: growing would leave copies of a secret behind.
+    let mut secret = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
+    let file = File::open(path).map_err(failed)?;
+    file.take(LIMIT as u64 + 1).read_to_end(&mut secret).map_err(failed)?;
+    if secret.len() > LIMIT {
+        let why = format!("{}: too long for a secret", path.display());
+        return Err(Failure::new(Kind::Pin, why));
+    }
+    if secret.last() == Some(&b'\n') {
+        secret.pop();
+    }
+    if secret.is_empty() {
+        return Err(Failure::new(Kind::Pin, format!("{}: is empty", path.display())));
+    }
+    Ok(secret)
 }

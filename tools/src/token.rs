@@ -2,88 +2,250 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use hierarkey::admin::Admin;
-use hierarkey::cryptoki::{CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_PIN_INCORRECT, CKU_SO};
-use hierarkey::provider::{blank_padded, with_session};
+use hierarkey::cryptoki::{
+    CKF_TOKEN_INITIALIZED, CKR_FUNCTION_FAILED, CKR_PIN_INCORRECT, CKU_SO, CKU_USER,
+};
+use hierarkey::provider::blank_padded;
 use hierarkey::slot::slot_of;
 use hierarkey::tpm::Auth;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::{Slot, pin};
+use crate::failure::{Failure, Kind, Result};
+use crate::key::change::DeletedReport;
+use crate::output::{Output, Report, Style};
+use crate::pin::{self, NewPin, OfficerPin, UserPin};
+use crate::slot::{Slot, Where};
+use crate::token_session::{Session, no_tpm, why_absent};
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Make a token in a slot, with its two PINs; a token that is there is destroyed with its keys
-    Init {
-        /// The hierarchy whose slot it is
-        #[arg(long, value_enum, default_value = "owner")]
-        slot: Slot,
-        /// The token's name, at most 32 bytes
-        #[arg(long)]
-        label: String,
-        /// File with the security officer's PIN (default: ask)
-        #[arg(long, value_name = "FILE")]
-        so_pin_file: Option<PathBuf>,
-        /// File with the user's PIN (default: ask)
-        #[arg(long, value_name = "FILE")]
-        pin_file: Option<PathBuf>,
-        /// File with the hierarchy's authorization value (default: the configuration's, or ask if
-        /// one is set)
-        #[arg(long, value_name = "FILE")]
-        hierarchy_auth_file: Option<PathBuf>,
-    },
+    /// Make a token in a slot, with its two PINs
+    Init(InitArguments),
+    /// Change a PIN by the old one
+    SetPin(SetPinArguments),
+    /// Set the user's PIN by the security officer's: it was forgotten, or never set
+    Unblock(UnblockArguments),
     /// Forget a token with all its objects, without a PIN: after TPM2_Clear or a new board
-    Remove {
-        /// The hierarchy whose slot it is
-        #[arg(long, value_enum)]
-        slot: Slot,
-        /// Say that its keys are lost for good
-        #[arg(long, required = true)]
-        destroy_keys: bool,
-    },
+    Remove(RemoveArguments),
 }
 
-pub fn run(admin: &Admin, command: Command) -> Result<(), String> {
-    match command {
-        Command::Init { slot, label, so_pin_file, pin_file, hierarchy_auth_file } => {
-            let hierarchy = slot.hierarchy();
-            let id = slot_of(hierarchy);
-            if label.len() > 32 {
-                return Err("a label has at most 32 bytes".into());
+#[derive(Args)]
+pub struct InitArguments {
+    #[command(flatten)]
+    at: Where,
+    /// The token's name, at most 32 bytes
+    #[arg(long)]
+    label: String,
+    #[command(flatten)]
+    so_pin: OfficerPin,
+    #[command(flatten)]
+    pin: UserPin,
+    /// File with the hierarchy's authorization value (default: the configuration's, or ask if one
+    /// is set)
+    #[arg(long, value_name = "FILE")]
+    hierarchy_auth_file: Option<PathBuf>,
+    /// Replace the token that is there: all its keys are lost for good
+    #[arg(long)]
+    destroy_keys: bool,
+}
+
+#[derive(Args)]
+pub struct SetPinArguments {
+    #[command(flatten)]
+    at: Where,
+    /// Change the security officer's PIN, not the user's
+    #[arg(long)]
+    so: bool,
+    #[command(flatten)]
+    pin: UserPin,
+    #[command(flatten)]
+    so_pin: OfficerPin,
+    #[command(flatten)]
+    new: NewPin,
+}
+
+#[derive(Args)]
+pub struct UnblockArguments {
+    #[command(flatten)]
+    at: Where,
+    #[command(flatten)]
+    so_pin: OfficerPin,
+    #[command(flatten)]
+    new: NewPin,
+}
+
+#[derive(Args)]
+pub struct RemoveArguments {
+    /// The hierarchy whose slot it is
+    #[arg(long, value_enum)]
+    slot: Slot,
+    /// Say that its keys are lost for good
+    #[arg(long, required = true)]
+    destroy_keys: bool,
+}
+
+/// What `token init`, `token set-pin` and `token unblock` answer.
+#[derive(Serialize, JsonSchema)]
+pub struct TokenReport {
+    pub label: String,
+    /// The PKCS#11 slot.
+    pub slot: u64,
+    pub serial: String,
+    /// What was done: "made", "user-pin-changed" or "so-pin-changed".
+    pub done: String,
+}
+
+impl Report for TokenReport {
+    fn text(&self, _: Style) -> String {
+        match self.done.as_str() {
+            "made" => format!("token \"{}\" is in slot {}\n", self.label, self.slot),
+            "so-pin-changed" => {
+                format!("the security officer's PIN of \"{}\" is changed\n", self.label)
             }
-            let wanted = admin.wants_auth(hierarchy).map_err(|error| error.to_string())?;
-            if hierarchy_auth_file.is_some() || wanted {
-                let what = format!("{} hierarchy authorization", hierarchy.name());
-                let value = pin::read(&what, hierarchy_auth_file.as_deref())?;
-                admin.authorize(hierarchy, Auth::new(&value));
-            }
-            let so_pin = pin::read_new("security officer PIN", so_pin_file.as_deref())?;
-            let user_pin = pin::read_new("user PIN", pin_file.as_deref())?;
-            let provider = admin.provider();
-            provider.init_token(id, &so_pin, blank_padded(&label)).map_err(|error| {
-                if error.ck_rv() == CKR_PIN_INCORRECT {
-                    return "wrong security officer PIN, or a new one outside 4 to 255 bytes"
-                        .to_string();
-                }
-                error.to_string()
-            })?;
-            let session = provider
-                .open_session(id, CKF_SERIAL_SESSION | CKF_RW_SESSION)
-                .map_err(|e| e.to_string())?;
-            with_session(session, |call| call.login(CKU_SO, &so_pin))
-                .and_then(|()| with_session(session, |call| call.init_pin(&user_pin)))
-                .and_then(|()| provider.close_session(session))
-                .map_err(|error| format!("the token is there, its user PIN is not: {error}"))?;
-            println!("token \"{label}\" is in slot {id}");
-            Ok(())
-        }
-        Command::Remove { slot, destroy_keys: _ } => {
-            let hierarchy = slot.hierarchy();
-            if admin.remove_token(hierarchy).map_err(|error| error.to_string())? {
-                println!("the token of the {} slot is removed", hierarchy.name());
-                return Ok(());
-            }
-            Err(format!("there is no token in the {} slot", hierarchy.name()))
+            _ => format!("the user's PIN of \"{}\" is changed\n", self.label),
         }
     }
+}
+
+pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
+    match command {
+        Command::Init(arguments) => init(out, admin, &arguments),
+        Command::SetPin(arguments) => set_pin(out, admin, &arguments),
+        Command::Unblock(arguments) => unblock(out, admin, &arguments),
+        Command::Remove(arguments) => {
+            let hierarchy = arguments.slot.hierarchy();
+            let name = hierarchy.name();
+            admin.store_readable()?;
+            if !admin.remove_token(hierarchy)? {
+                return Err(Failure::not_found(format!("there is no token in the {name} slot")));
+            }
+            let deleted = format!("the token of the {name} slot");
+            out.show(&RemovedReport(DeletedReport { deleted, objects: None }))
+        }
+    }
+}
+
+/// As [`DeletedReport`], in the words for a token.
+struct RemovedReport(DeletedReport);
+
+impl Serialize for RemovedReport {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl Report for RemovedReport {
+    fn text(&self, _: Style) -> String {
+        format!("{} is removed\n", self.0.deleted)
+    }
+}
+
+fn report(session: &Session<'_>, done: &str) -> Result<TokenReport> {
+    let facts = session.facts()?;
+    Ok(TokenReport {
+        label: facts.label,
+        slot: slot_of(session.slot.hierarchy()).into(),
+        serial: facts.serial,
+        done: done.to_owned(),
+    })
+}
+
+/// What makes a PIN one that the module takes; asked before anything is done with it.
+fn check_length(pin: &[u8]) -> Result<()> {
+    if (4..=255).contains(&pin.len()) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Pin, "a PIN has 4 to 255 bytes: nothing was changed"))
+}
+
+fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
+    let hierarchy = arguments.at.slot.hierarchy();
+    let id = slot_of(hierarchy);
+    let label = &arguments.label;
+    if label.is_empty() || label.len() > 32 || label.chars().any(char::is_control) {
+        let why = "a label has 1 to 32 bytes, at most 32 bytes of UTF-8, and no control characters";
+        return Err(Failure::input(why));
+    }
+    let wanted = admin.wants_auth(hierarchy).map_err(|error| no_tpm(admin, &error))?;
+    admin.store_readable()?;
+    let provider = admin.provider();
+    let there = provider.token_info(id).is_ok_and(|info| info.flags & CKF_TOKEN_INITIALIZED != 0);
+    if there && !arguments.destroy_keys {
+        return Err(Failure::input(
+            "the slot has a token already: with --destroy-keys a new one takes its place, and the \
+             old one's security officer PIN is needed for that",
+        ));
+    }
+    if arguments.hierarchy_auth_file.is_some() || wanted {
+        let source = pin::Source {
+            what: "hierarchy authorization",
+            credential: "hierarkey.hierarchy-auth",
+            file: arguments.hierarchy_auth_file.clone(),
+            fd: None,
+        };
+        admin.authorize(hierarchy, Auth::new(&source.read()?));
+    }
+    let so_pin = arguments.so_pin.source().read_new()?;
+    let user_pin = arguments.pin.source().read_new()?;
+    check_length(&user_pin)?;
+    if !there {
+        check_length(&so_pin)?;
+    }
+    out.working("the TPM makes the token", || {
+        provider.init_token(id, &so_pin, blank_padded(label)).map_err(|error| {
+            if error.ck_rv() == CKR_PIN_INCORRECT {
+                let why = "the security officer PIN is wrong: a new token takes the place of one \
+                           only with its PIN";
+                return Failure::new(Kind::Pin, why);
+            }
+            why_absent(admin, error)
+        })
+    })?;
+    let made = || -> Result<TokenReport> {
+        let session = Session::open(admin, arguments.at.slot)?;
+        session.login(CKU_SO, &so_pin)?;
+        session.call(|call| call.init_pin(&user_pin))?;
+        report(&session, "made")
+    };
+    let report = made().inspect_err(|_| {
+        // A token without its user's PIN is half of one.
+        let _ = admin.remove_token(hierarchy);
+    })?;
+    out.show(&report)
+}
+
+fn set_pin(out: Output, admin: &Admin, arguments: &SetPinArguments) -> Result<()> {
+    let session = Session::open(admin, arguments.at.slot)?;
+    let (source, who, done) = if arguments.so {
+        (arguments.so_pin.source(), CKU_SO, "so-pin-changed")
+    } else {
+        (arguments.pin.source(), CKU_USER, "user-pin-changed")
+    };
+    let old = source.read()?;
+    let new = arguments.new.source().read_new()?;
+    check_length(&new)?;
+    if arguments.so {
+        session.login(CKU_SO, &old)?;
+    }
+    session.call(|call| call.set_pin(&old, &new)).map_err(|error| session.about_pin(who, error))?;
+    out.show(&report(&session, done)?)
+}
+
+fn unblock(out: Output, admin: &Admin, arguments: &UnblockArguments) -> Result<()> {
+    let session = Session::open(admin, arguments.at.slot)?;
+    let so_pin = arguments.so_pin.source().read()?;
+    let new = arguments.new.source().read_new()?;
+    check_length(&new)?;
+    session.login(CKU_SO, &so_pin)?;
+    session.call(|call| call.init_pin(&new)).map_err(|error| match error.ck_rv() {
+        CKR_FUNCTION_FAILED => Failure::new(
+            Kind::Locked,
+            "the TPM refused the security officer's PIN: `hierarkey lockout show` tells more",
+        ),
+        _ => error.into(),
+    })?;
+    out.show(&report(&session, "user-pin-changed")?)
 }

@@ -1,0 +1,149 @@
+//! What went wrong, in one line that says what to do, and the exit code that stands for it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use hierarkey::cryptoki::*;
+use hierarkey::error::Error;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Why a command failed; the number is its exit code. docs/tool.md has the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Kind {
+    /// None of the others.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// No TPM answers.
+    NoTpm = 3,
+    /// A PIN or authorization value is wrong or missing.
+    Pin = 4,
+    /// The TPM accepts no PIN now.
+    Locked = 5,
+    /// There is no such token or object, or more than one.
+    NotFound = 6,
+    /// This user may not do that.
+    Denied = 7,
+    /// A file or an argument cannot be used.
+    Input = 8,
+    /// The output or the store cannot be written.
+    Output = 9,
+    /// `doctor` found something that is to be put right.
+    Findings = 10,
+}
+
+/// A failure, as it is told.
+#[derive(Debug)]
+pub struct Failure {
+    pub kind: Kind,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        // One line, whatever a library below put into it.
+        let message: String = message.into();
+        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+    }
+
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::new(Kind::Input, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// A file that cannot be read.
+    pub fn reading(path: &Path, error: &io::Error) -> Self {
+        Self::new(Kind::Input, format!("{}: {}", path.display(), plain(error)))
+    }
+
+    /// A file that cannot be written.
+    pub fn writing(path: &Path, error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Denied,
+            _ => Kind::Output,
+        };
+        Self::new(kind, format!("{}: {}", path.display(), plain(error)))
+    }
+}
+
+/// The system's words without its number.
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// What the module answered, as an administrator needs it.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let told = error.to_string();
+        let refused = told.contains("Permission denied");
+        let (kind, message) = match error.ck_rv() {
+            CKR_PIN_INCORRECT => (
+                Kind::Pin,
+                "the PIN is wrong (`hierarkey lockout show` tells how many tries are left)".into(),
+            ),
+            CKR_PIN_LOCKED => (
+                Kind::Locked,
+                "the TPM accepts no PIN now, after too many wrong ones: wait, or `hierarkey \
+                 lockout reset`"
+                    .into(),
+            ),
+            CKR_PIN_LEN_RANGE => (Kind::Pin, "a PIN has 4 to 255 bytes".into()),
+            CKR_USER_PIN_NOT_INITIALIZED => (
+                Kind::Pin,
+                "the token has no user PIN yet: set one with `hierarkey token unblock`".into(),
+            ),
+            CKR_TOKEN_NOT_INITIALIZED => (
+                Kind::NotFound,
+                "the slot has no token yet: make one with `hierarkey token init`".into(),
+            ),
+            CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED if refused => {
+                (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
+            }
+            CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED => {
+                (Kind::NoTpm, format!("{told}; `hierarkey doctor` says what to change"))
+            }
+            CKR_TOKEN_NOT_RECOGNIZED => (
+                Kind::Failed,
+                format!(
+                    "{told}; if its keys are lost, `hierarkey token remove --destroy-keys` makes \
+                     room"
+                ),
+            ),
+            CKR_TOKEN_WRITE_PROTECTED => {
+                (Kind::Denied, format!("{told}; `hierarkey doctor` says who may change it"))
+            }
+            CKR_DEVICE_MEMORY if error.tpm_rc().is_none() => (
+                Kind::Output,
+                format!("{told}: make room on the store's disk; nothing was changed"),
+            ),
+            CKR_MECHANISM_INVALID | CKR_KEY_SIZE_RANGE | CKR_CURVE_NOT_SUPPORTED => {
+                (Kind::Input, format!("this TPM has no such key: {told}"))
+            }
+            CKR_ATTRIBUTE_VALUE_INVALID
+            | CKR_TEMPLATE_INCONSISTENT
+            | CKR_TEMPLATE_INCOMPLETE
+            | CKR_DOMAIN_PARAMS_INVALID => (Kind::Input, told),
+            CKR_DEVICE_ERROR if refused => {
+                (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
+            }
+            _ => (Kind::Failed, told),
+        };
+        Self::new(kind, message)
+    }
+}

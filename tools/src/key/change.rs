@@ -1,0 +1,100 @@
+//! `hierarkey key rename` and `key delete`.
+
+use clap::Args;
+use hierarkey::admin::Admin;
+use hierarkey::cryptoki::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::generate::check_label;
+use super::info;
+use super::list::KeyReport;
+use crate::failure::{Failure, Result};
+use crate::name::Name;
+use crate::output::{Output, Report, Style};
+use crate::setup::ask;
+use crate::slot::AsUser;
+use crate::token_session::{Session, bytes};
+
+#[derive(Args)]
+pub struct RenameArguments {
+    /// The key, by its label or "id:01ab"
+    key: Name,
+    /// Its new label
+    label: String,
+    #[command(flatten)]
+    who: AsUser,
+}
+
+#[derive(Args)]
+pub struct DeleteArguments {
+    /// The key, by its label or "id:01ab"
+    key: Name,
+    /// Delete the certificates with its id too
+    #[arg(long)]
+    certificates: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    who: AsUser,
+}
+
+/// What `key delete`, `object delete` and `token remove` answer.
+#[derive(Serialize, JsonSchema)]
+pub struct DeletedReport {
+    /// What was deleted, by name.
+    pub deleted: String,
+    /// How many objects went with it; null where they were not counted.
+    pub objects: Option<usize>,
+}
+
+impl Report for DeletedReport {
+    fn text(&self, _: Style) -> String {
+        format!("{} is deleted\n", self.deleted)
+    }
+}
+
+pub fn rename(out: Output, admin: &Admin, arguments: &RenameArguments) -> Result<()> {
+    check_label(&arguments.label)?;
+    let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
+    let mut key = info::one(&session, &arguments.key)?;
+    let classes = [CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY];
+    if !Name::Label(arguments.label.clone()).all(&session, &classes)?.is_empty() {
+        return Err(Failure::input(format!(
+            "a key \"{}\" is on the token already: choose another label",
+            arguments.label
+        )));
+    }
+    let mut done = Vec::new();
+    let objects = key.objects().into_iter().chain(key.certificates.iter().copied());
+    for object in objects {
+        let before = session.attribute(object, CKA_LABEL)?.unwrap_or_default();
+        let label = vec![bytes(CKA_LABEL, arguments.label.as_bytes())];
+        if let Err(failure) = session.set(object, label) {
+            for (object, before) in done {
+                let _ = session.set(object, vec![bytes(CKA_LABEL, before)]);
+            }
+            return Err(failure);
+        }
+        done.push((object, before));
+    }
+    key.label.clone_from(&arguments.label);
+    out.show(&KeyReport { key: key.info(&session)? })
+}
+
+pub fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()> {
+    let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
+    let key = info::one(&session, &arguments.key)?;
+    let what = format!("the key \"{}\" (id {})", key.label, hex::encode(&key.id));
+    ask(&format!("Destroy {what} for good?"), arguments.yes)?;
+    // The private half first: what is left behind by a failure then is of no use to anybody.
+    let mut objects = key.objects();
+    if arguments.certificates {
+        objects.extend(&key.certificates);
+    }
+    for object in &objects {
+        session.destroy(*object)?;
+    }
+    out.show(&DeletedReport { deleted: what, objects: Some(objects.len()) })
+}

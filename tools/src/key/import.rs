@@ -1,0 +1,184 @@
+//! `hierarkey key import`: a key from a file goes into the TPM. The module wraps it for this TPM
+//! before it crosses the bus.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use der::asn1::OctetStringRef;
+use der::{Decode, Encode};
+use hierarkey::admin::Admin;
+use hierarkey::cryptoki::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+use super::generate::{Use, check_label, new_id};
+use super::info::{self, Key, KeyInfo};
+use super::reader::{self, Contents, PrivateKey};
+use crate::cert;
+use crate::failure::{Failure, Kind, Result};
+use crate::name::{self, Id};
+use crate::output::{Output, Report, Style};
+use crate::pin::Passphrase;
+use crate::slot::AsUser;
+use crate::token_session::{Session, bytes, flag, ulong};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The file with the key; "-" is stdin
+    file: PathBuf,
+    /// The key's name on the token
+    #[arg(long)]
+    label: String,
+    /// What it is for (default: sign)
+    #[arg(long = "use", value_enum, value_delimiter = ',', value_name = "USE,...")]
+    uses: Vec<Use>,
+    /// CKA_ID in hexadecimal (default: random)
+    #[arg(long, value_parser = name::parse_id, value_name = "HEX")]
+    id: Option<Id>,
+    /// Leave the certificates of the file out
+    #[arg(long)]
+    no_certificates: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
+    #[command(flatten)]
+    who: AsUser,
+}
+
+/// What `key import` answers.
+#[derive(Serialize, JsonSchema)]
+pub struct ImportReport {
+    pub key: KeyInfo,
+    /// How many certificates came with it.
+    pub certificates: usize,
+    /// What an imported key is not.
+    pub warning: String,
+}
+
+pub const WARNING: &str = "this key existed outside the TPM: whoever has a copy of the file can \
+                           use it, and destroying the file does not take copies back";
+
+impl Report for ImportReport {
+    fn text(&self, style: Style) -> String {
+        let key = &self.key;
+        format!("{} {} {}\n", style.bold(&key.label), key.kind, key.uri)
+    }
+}
+
+pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
+    check_label(&arguments.label)?;
+    let file = cert::read_input(&arguments.file)?;
+    let ask = || arguments.passphrase.source().read();
+    let contents = reader::read(&file, &ask).map_err(|failure| {
+        let path = arguments.file.display();
+        Failure::new(failure.kind, format!("{path}: {failure}"))
+    })?;
+    let Contents { key: Some(private), certificates } = contents else {
+        return Err(Failure::input(format!(
+            "{}: has no private key: `hierarkey cert import` takes certificates",
+            arguments.file.display()
+        )));
+    };
+    let certificates = if arguments.no_certificates { Vec::new() } else { certificates };
+    let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
+    let id = arguments.id.clone().map_or_else(new_id, |id| Ok(id.0))?;
+    info::must_be_new(&session, &arguments.label, &id)?;
+    let uses: &[Use] = if arguments.uses.is_empty() { &[Use::Sign] } else { &arguments.uses };
+    let names = Names { label: &arguments.label, id: &id };
+    let (key, count) = out.working("the TPM takes the key", || {
+        put(&session, &private, &certificates, &names, uses)
+    })?;
+    out.warn(WARNING);
+    out.show(&ImportReport {
+        key: key.info(&session)?,
+        certificates: count,
+        warning: WARNING.to_owned(),
+    })
+}
+
+struct Names<'a> {
+    label: &'a str,
+    id: &'a [u8],
+}
+
+/// Both halves and the certificates, all or none.
+fn put(
+    session: &Session<'_>,
+    key: &PrivateKey,
+    certificates: &[Vec<u8>],
+    names: &Names<'_>,
+    uses: &[Use],
+) -> Result<(Key, usize)> {
+    let common = |class| {
+        vec![
+            ulong(CKA_CLASS, class),
+            flag(CKA_TOKEN, true),
+            bytes(CKA_LABEL, names.label.as_bytes()),
+            bytes(CKA_ID, names.id),
+        ]
+    };
+    let mut private = common(CKO_PRIVATE_KEY);
+    private.extend([flag(CKA_PRIVATE, true), flag(CKA_SENSITIVE, true)]);
+    private.push(flag(CKA_EXTRACTABLE, false));
+    private.extend(info::use_attributes(uses, true, false));
+    private.extend(key.attributes());
+    let private = session.create_all(vec![private])?[0];
+    let rest = || -> Result<Vec<_>> {
+        let spki = session.attribute(private, CKA_PUBLIC_KEY_INFO)?.unwrap_or_default();
+        let mut public = common(CKO_PUBLIC_KEY);
+        public.push(ulong(CKA_KEY_TYPE, key.key_type));
+        public.extend(info::use_attributes(uses, false, false));
+        public.extend(public_numbers(session, private, key.key_type, &spki)?);
+        let mut templates = vec![public];
+        for certificate in certificates {
+            // The key's own certificate goes by its names; those above it by their own.
+            if cert::public_key_of(certificate)? == spki {
+                templates.push(cert::template(certificate, names.label, names.id));
+            } else if !cert::is_there(session, certificate)? {
+                let id = cert::key_identifier(certificate)?;
+                templates.push(cert::template(certificate, &cert::label_of(certificate)?, &id));
+            }
+        }
+        session.create_all(templates)
+    };
+    match rest() {
+        Ok(made) => {
+            let key = Key {
+                private: Some(private),
+                public: made.first().copied(),
+                certificates: session
+                    .find(vec![ulong(CKA_CLASS, CKO_CERTIFICATE), bytes(CKA_ID, names.id)])?,
+                id: names.id.to_vec(),
+                label: names.label.to_owned(),
+                ..Key::default()
+            };
+            Ok((key, made.len() - 1))
+        }
+        Err(failure) => {
+            session.destroy_all(&[private]);
+            Err(failure)
+        }
+    }
+}
+
+/// The public half's numbers, as the private half tells them.
+fn public_numbers(
+    session: &Session<'_>,
+    private: crate::token_session::Handle,
+    key_type: CK_KEY_TYPE,
+    spki: &[u8],
+) -> Result<Vec<hierarkey::object::template::RawAttribute>> {
+    let read = |kind| Ok::<_, Failure>(session.attribute(private, kind)?.unwrap_or_default());
+    if key_type == CKK_RSA {
+        return Ok(vec![
+            bytes(CKA_MODULUS, read(CKA_MODULUS)?),
+            bytes(CKA_PUBLIC_EXPONENT, read(CKA_PUBLIC_EXPONENT)?),
+        ]);
+    }
+    let broken = |error: der::Error| Failure::new(Kind::Failed, format!("DER: {error}"));
+    let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(broken)?;
+    let point = OctetStringRef::new(info.subject_public_key.raw_bytes())
+        .and_then(|point| point.to_der())
+        .map_err(broken)?;
+    Ok(vec![bytes(CKA_EC_PARAMS, read(CKA_EC_PARAMS)?), bytes(CKA_EC_POINT, point)])
+}

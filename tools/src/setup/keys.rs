@@ -1,0 +1,115 @@
+//! The key and certificate that a program needs: made where they are missing.
+
+use std::path::Path;
+
+use hierarkey::admin::Admin;
+
+use super::plan::{Action, Plan, quoted};
+use crate::cert;
+use crate::failure::Result;
+use crate::key::generate::{KeyType, Use, Wanted, make, new_id};
+use crate::key::info::{self, Key};
+use crate::key::x509::{self, Subject};
+use crate::name::Name;
+use crate::output::{Output, write_file};
+use crate::slot::AsUser;
+use crate::token_session::Session;
+
+/// What a program wants of its key.
+pub struct KeyWanted<'a> {
+    pub label: &'a str,
+    pub kind: KeyType,
+    /// The type as the command line says it.
+    pub kind_name: &'a str,
+    pub uses: &'static [Use],
+}
+
+/// The token as a setup sees it before it does anything: without a login.
+pub fn look<'a>(admin: &'a Admin, who: &AsUser) -> Result<Session<'a>> {
+    Session::open(admin, who.at.slot)
+}
+
+/// The key called `label`, if it is there.
+pub fn existing(session: &Session<'_>, label: &str) -> Result<Option<Key>> {
+    let found = info::all(session)?.into_iter().find(|key| key.label == label);
+    Ok(found)
+}
+
+/// Adds the step that makes the key. The login is made when the step is done.
+pub fn generate<'a>(
+    plan: &mut Plan<'a>,
+    out: Output,
+    admin: &'a Admin,
+    who: &'a AsUser,
+    wanted: KeyWanted<'a>,
+) {
+    let uses: Vec<_> = wanted.uses.iter().map(|one| one.name()).collect();
+    let shown = format!(
+        "hierarkey key generate {} --type {} --use {}",
+        quoted(wanted.label),
+        wanted.kind_name,
+        uses.join(",")
+    );
+    let work = move || {
+        let session = Session::of_user(admin, who.at.slot, &who.pin.source())?;
+        let wanted = Wanted {
+            label: wanted.label,
+            id: new_id()?,
+            kind: wanted.kind,
+            uses: wanted.uses,
+            always_authenticate: false,
+        };
+        out.working("the TPM makes the key", || make(&session, &wanted)).map(|_| ())
+    };
+    plan.step("Make a key in the TPM", Action::Token { shown, work: Box::new(work) });
+}
+
+/// Adds the step that gives the key a certificate of its own making.
+pub fn self_sign<'a>(
+    plan: &mut Plan<'a>,
+    why: &str,
+    admin: &'a Admin,
+    who: &'a AsUser,
+    label: &'a str,
+    subject: String,
+) {
+    let shown =
+        format!("hierarkey key self-sign {} --subject {} --store", quoted(label), quoted(&subject));
+    let work = move || {
+        let session = Session::of_user(admin, who.at.slot, &who.pin.source())?;
+        let key = info::one(&session, &Name::Label(label.to_owned()))?;
+        let subject = plain_subject(&subject);
+        let der = x509::self_signed(&session, &key, &subject, 3650, false)?;
+        session.create_all(vec![cert::template(&der, &key.label, &key.id)]).map(|_| ())
+    };
+    plan.step(why, Action::Token { shown, work: Box::new(work) });
+}
+
+/// Adds the step that writes a request for a certificate.
+pub fn request<'a>(
+    plan: &mut Plan<'a>,
+    admin: &'a Admin,
+    who: &'a AsUser,
+    label: &'a str,
+    subject: String,
+    file: &'a Path,
+) {
+    let shown = format!(
+        "hierarkey key csr {} --subject {} --out {}",
+        quoted(label),
+        quoted(&subject),
+        quoted(&file.display().to_string())
+    );
+    let work = move || {
+        let session = Session::of_user(admin, who.at.slot, &who.pin.source())?;
+        let key = info::one(&session, &Name::Label(label.to_owned()))?;
+        let der = x509::request(&session, &key, &plain_subject(&subject))?;
+        let pem = x509::pem("CERTIFICATE REQUEST", &der)?;
+        write_file(file, pem.as_bytes(), 0o644, false)
+    };
+    plan.step("Write a request for a certificate", Action::Token { shown, work: Box::new(work) });
+}
+
+fn plain_subject(name: &str) -> Subject<'_> {
+    Subject { name, dns: &[], ip: &[], email: &[], purposes: &[] }
+}
