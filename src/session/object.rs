@@ -257,16 +257,29 @@ impl Call<'_> {
     ///
     /// Errors: the template's; `CKR_TOKEN_WRITE_PROTECTED`.
     pub fn create_object(&mut self, raw: Vec<RawAttribute>) -> Result<CK_OBJECT_HANDLE> {
-        let mut attributes = new_object(Path::Create, &template(&raw)?, self.actor())?;
-        let draft = match attributes.class() {
+        let draft = self.draft_object(&raw)?;
+        self.add_one(draft)
+    }
+
+    /// Several objects at once, all of them or none: what PKCS#11 has no call for, and a key that
+    /// comes with its public half and its certificates needs.
+    ///
+    /// Errors: as [`create_object`](Self::create_object).
+    pub fn create_objects(&mut self, raw: &[Vec<RawAttribute>]) -> Result<Vec<CK_OBJECT_HANDLE>> {
+        let drafts = raw.iter().map(|one| self.draft_object(one)).collect::<Result<_>>()?;
+        self.add(drafts)
+    }
+
+    fn draft_object(&mut self, raw: &[RawAttribute]) -> Result<Draft> {
+        let mut attributes = new_object(Path::Create, &template(raw)?, self.actor())?;
+        match attributes.class() {
             Some(CKO_SECRET_KEY) => {
                 let (kind, secret) = take_value(&mut attributes)?;
-                self.draft_secret_key(kind, attributes, secret)?
+                self.draft_secret_key(kind, attributes, secret)
             }
-            Some(CKO_PRIVATE_KEY) => self.draft_private_key(attributes)?,
-            _ => Draft::plain(attributes),
-        };
-        self.add_one(draft)
+            Some(CKO_PRIVATE_KEY) => self.draft_private_key(attributes),
+            _ => Ok(Draft::plain(attributes)),
+        }
     }
 
     /// PKCS#11 v3.1, C_CopyObject. The copy of a key has an authValue of its own, so that nothing

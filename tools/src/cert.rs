@@ -247,7 +247,7 @@ fn import(out: Output, admin: &Admin, arguments: &ImportArguments) -> Result<()>
         let id = arguments.id.clone().filter(|_| given).map_or(key_id, |id| id.0);
         templates.push(template(der, &label, &id));
     }
-    let made = session.create_all(templates)?;
+    let made = session.create_all(&templates)?;
     let certificates =
         made.into_iter().map(|one| info(&session, one)).collect::<Result<Vec<_>>>()?;
     out.show(&CertListReport { certificates })

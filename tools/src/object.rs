@@ -269,7 +269,7 @@ fn put(out: Output, admin: &Admin, arguments: &PutArguments) -> Result<()> {
         bytes(CKA_APPLICATION, arguments.application.as_bytes()),
         bytes(CKA_VALUE, value.to_vec()),
     ];
-    let made = session.create_all(vec![template])?;
+    let made = session.create_all(&[template])?;
     let object = made.into_iter().next().ok_or_else(|| Failure::not_found("the object is gone"))?;
     out.show(&ObjectReport { object: info(&session, object)? })
 }

@@ -20,7 +20,7 @@ macro_rules! secret {
         #[derive(Args, Clone, Debug, Default)]
         pub struct $name {
             #[doc = concat!("File with the ", $what, " (default: the systemd credential ",
-                                            $credential, ", else ask)")]
+                                                                    $credential, ", else ask)")]
             #[arg(long = $file, id = $file, value_name = "FILE", conflicts_with = $fd)]
             file: Option<PathBuf>,
             #[doc = concat!("Open file descriptor to read the ", $what, " from")]

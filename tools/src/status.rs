@@ -138,12 +138,13 @@ fn slot(admin: &Admin, hierarchy: Hierarchy) -> SlotStatus {
     };
     // A token's first use finds out whether it is this TPM's; without one nobody would know.
     let genuine = admin.check_token(hierarchy);
-    if let Err(error) = &genuine {
-        if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED && admin.store_readable().is_ok() {
-            "unrecognized".clone_into(&mut status.state);
-            status.problem = Some(error.to_string());
-            return status;
-        }
+    if let Err(error) = &genuine
+        && error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED
+        && admin.store_readable().is_ok()
+    {
+        "unrecognized".clone_into(&mut status.state);
+        status.problem = Some(error.to_string());
+        return status;
     }
     match provider.slot_info(id) {
         Ok(info) if info.flags & CKF_TOKEN_PRESENT == 0 => return status,

@@ -162,19 +162,9 @@ impl<'a> Session<'a> {
         Ok(String::from_utf8_lossy(&value).into_owned())
     }
 
-    /// Creates objects, all or none: after a failure those before it are gone again.
-    pub fn create_all(&self, templates: Vec<Vec<RawAttribute>>) -> Result<Vec<Handle>> {
-        let mut made = Vec::new();
-        for template in templates {
-            match self.call(|call| call.create_object(template)) {
-                Ok(handle) => made.push(handle),
-                Err(error) => {
-                    self.destroy_all(&made);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(made)
+    /// Creates objects of the token, all or none.
+    pub fn create_all(&self, templates: &[Vec<RawAttribute>]) -> Result<Vec<Handle>> {
+        Ok(self.call(|call| call.create_objects(templates))?)
     }
 
     /// Takes back what a command made before it failed.

@@ -90,13 +90,12 @@ fn permissions(admin: &Admin) -> Vec<Finding> {
         )),
         Ok(true) | Err(_) => {}
     }
-    if let Ok(status) = fs::metadata(location.directory.join(file)) {
-        if status.mode() & 0o004 != 0 {
-            found.extend(warning(
-                format!("everybody may read {}", location.directory.join(file).display()),
-                "labels and certificates are seen by all: chmod o-rwx takes that back",
-            ));
-        }
+    let path = location.directory.join(file);
+    if fs::metadata(&path).is_ok_and(|status| status.mode() & 0o004 != 0) {
+        found.extend(warning(
+            format!("everybody may read {}", path.display()),
+            "labels and certificates are seen by all: chmod o-rwx takes that back",
+        ));
     }
     found
 }

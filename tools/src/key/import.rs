@@ -4,19 +4,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use der::asn1::OctetStringRef;
-use der::{Decode, Encode};
 use hierarkey::admin::Admin;
 use hierarkey::cryptoki::*;
+use hierarkey::object::private_key::take_private_key;
+use hierarkey::object::template::{RawAttribute, template};
 use schemars::JsonSchema;
 use serde::Serialize;
-use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::generate::{Use, check_label, new_id};
 use super::info::{self, Key, KeyInfo};
 use super::reader::{self, Contents, PrivateKey};
 use crate::cert;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::name::{self, Id};
 use crate::output::{Output, Report, Style};
 use crate::pin::Passphrase;
@@ -88,7 +87,9 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let (key, count) = out.working("the TPM takes the key", || {
         put(&session, &private, &certificates, &names, uses)
     })?;
-    out.warn(WARNING);
+    if !out.json {
+        out.warn(WARNING);
+    }
     out.show(&ImportReport {
         key: key.info(&session)?,
         certificates: count,
@@ -122,63 +123,48 @@ fn put(
     private.push(flag(CKA_EXTRACTABLE, false));
     private.extend(info::use_attributes(uses, true, false));
     private.extend(key.attributes());
-    let private = session.create_all(vec![private])?[0];
-    let rest = || -> Result<Vec<_>> {
-        let spki = session.attribute(private, CKA_PUBLIC_KEY_INFO)?.unwrap_or_default();
-        let mut public = common(CKO_PUBLIC_KEY);
-        public.push(ulong(CKA_KEY_TYPE, key.key_type));
-        public.extend(info::use_attributes(uses, false, false));
-        public.extend(public_numbers(session, private, key.key_type, &spki)?);
-        let mut templates = vec![public];
-        for certificate in certificates {
-            // The key's own certificate goes by its names; those above it by their own.
-            if cert::public_key_of(certificate)? == spki {
-                templates.push(cert::template(certificate, names.label, names.id));
-            } else if !cert::is_there(session, certificate)? {
-                let id = cert::key_identifier(certificate)?;
-                templates.push(cert::template(certificate, &cert::label_of(certificate)?, &id));
-            }
-        }
-        session.create_all(templates)
-    };
-    match rest() {
-        Ok(made) => {
-            let key = Key {
-                private: Some(private),
-                public: made.first().copied(),
-                certificates: session
-                    .find(vec![ulong(CKA_CLASS, CKO_CERTIFICATE), bytes(CKA_ID, names.id)])?,
-                id: names.id.to_vec(),
-                label: names.label.to_owned(),
-                ..Key::default()
-            };
-            Ok((key, made.len() - 1))
-        }
-        Err(failure) => {
-            session.destroy_all(&[private]);
-            Err(failure)
+    let (numbers, spki) = public_half(key)?;
+    let mut public = common(CKO_PUBLIC_KEY);
+    public.push(ulong(CKA_KEY_TYPE, key.key_type));
+    public.extend(info::use_attributes(uses, false, false));
+    public.extend(numbers);
+    let mut templates = vec![private, public];
+    let mut own = 0;
+    for certificate in certificates {
+        // The key's own certificate goes by its names; those above it by their own.
+        if cert::public_key_of(certificate)? == spki {
+            templates.push(cert::template(certificate, names.label, names.id));
+            own += 1;
+        } else if !cert::is_there(session, certificate)? {
+            let id = cert::key_identifier(certificate)?;
+            templates.push(cert::template(certificate, &cert::label_of(certificate)?, &id));
         }
     }
+    let made = session.create_all(&templates)?;
+    let key = Key {
+        private: made.first().copied(),
+        public: made.get(1).copied(),
+        certificates: made.iter().skip(2).take(own).copied().collect(),
+        id: names.id.to_vec(),
+        label: names.label.to_owned(),
+        ..Key::default()
+    };
+    Ok((key, made.len().saturating_sub(2)))
 }
 
-/// The public half's numbers, as the private half tells them.
-fn public_numbers(
-    session: &Session<'_>,
-    private: crate::token_session::Handle,
-    key_type: CK_KEY_TYPE,
-    spki: &[u8],
-) -> Result<Vec<hierarkey::object::template::RawAttribute>> {
-    let read = |kind| Ok::<_, Failure>(session.attribute(private, kind)?.unwrap_or_default());
-    if key_type == CKK_RSA {
-        return Ok(vec![
-            bytes(CKA_MODULUS, read(CKA_MODULUS)?),
-            bytes(CKA_PUBLIC_EXPONENT, read(CKA_PUBLIC_EXPONENT)?),
-        ]);
-    }
-    let broken = |error: der::Error| Failure::new(Kind::Failed, format!("DER: {error}"));
-    let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(broken)?;
-    let point = OctetStringRef::new(info.subject_public_key.raw_bytes())
-        .and_then(|point| point.to_der())
-        .map_err(broken)?;
-    Ok(vec![bytes(CKA_EC_PARAMS, read(CKA_EC_PARAMS)?), bytes(CKA_EC_POINT, point)])
+/// The numbers of the public half, and its SubjectPublicKeyInfo, as the module itself works them
+/// out of the private one.
+fn public_half(key: &PrivateKey) -> Result<(Vec<RawAttribute>, Vec<u8>)> {
+    let mut attributes = vec![ulong(CKA_CLASS, CKO_PRIVATE_KEY)];
+    attributes.extend(key.attributes());
+    let mut object = template(&attributes)?;
+    take_private_key(&mut object)?;
+    let numbers: &[CK_ATTRIBUTE_TYPE] = if key.key_type == CKK_RSA {
+        &[CKA_MODULUS, CKA_PUBLIC_EXPONENT]
+    } else {
+        &[CKA_EC_PARAMS, CKA_EC_POINT]
+    };
+    let read = |kind| object.bytes(kind).unwrap_or_default().to_vec();
+    let numbers = numbers.iter().map(|kind| bytes(*kind, read(*kind))).collect();
+    Ok((numbers, read(CKA_PUBLIC_KEY_INFO)))
 }

@@ -108,10 +108,9 @@ impl Key {
     /// The public key as DER, from whichever half tells it.
     pub fn public_key_info(&self, session: &Session<'_>) -> Result<Vec<u8>> {
         for half in [self.public, self.private].into_iter().flatten() {
-            if let Some(info) = session.attribute(half, CKA_PUBLIC_KEY_INFO)? {
-                if !info.is_empty() {
-                    return Ok(info);
-                }
+            let info = session.attribute(half, CKA_PUBLIC_KEY_INFO)?.unwrap_or_default();
+            if !info.is_empty() {
+                return Ok(info);
             }
         }
         Err(Failure::input("a secret key has no public key"))

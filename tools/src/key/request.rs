@@ -146,7 +146,7 @@ pub fn self_sign(out: Output, admin: &Admin, arguments: &SelfSignArguments) -> R
     let key = info::one(&session, &arguments.key)?;
     let certificate = x509::self_signed(&session, &key, &subject, arguments.days, arguments.ca)?;
     let stored = if arguments.store {
-        session.create_all(vec![cert::template(&certificate, &key.label, &key.id)])?
+        session.create_all(&[cert::template(&certificate, &key.label, &key.id)])?
     } else {
         Vec::new()
     };

@@ -80,7 +80,7 @@ pub fn self_sign<'a>(
         let key = info::one(&session, &Name::Label(label.to_owned()))?;
         let subject = plain_subject(&subject);
         let der = x509::self_signed(&session, &key, &subject, 3650, false)?;
-        session.create_all(vec![cert::template(&der, &key.label, &key.id)]).map(|_| ())
+        session.create_all(&[cert::template(&der, &key.label, &key.id)]).map(|_| ())
     };
     plan.step(why, Action::Token { shown, work: Box::new(work) });
 }
