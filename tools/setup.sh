@@ -23,12 +23,16 @@ deny_version=0.20.2
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
 test_packages="binutils curl git nginx-light openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
-test_packages="$test_packages dbus libnss3-tools libtss2-tcti-tabrmd0 openjdk-17-jdk-headless p11-kit tpm2-abrmd"
+test_packages="$test_packages dbus iproute2 libnss3-tools libtss2-tcti-tabrmd0 openjdk-17-jdk-headless p11-kit p11-kit-modules tpm2-abrmd"
+# Clients in Python are built from their authors' sources, those in Go from Debian's packages of theirs.
+test_packages="$test_packages python3-dev python3-venv swig"
+test_packages="$test_packages golang-go golang-github-miekg-pkcs11-dev golang-github-thalesignite-crypto11-dev"
+# Node, its headers and npm, where no other Node than Debian's is installed already.
+node_packages="nodejs npm libnode-dev"
 # What the benches compare with.
 bench_packages="libtpm2-pkcs11-1"
-# Suites in Go come as Debian's packages of their source; those in Python are built from theirs.
-suites_packages="libtpm2-pkcs11-1 python3-dev python3-venv swig golang-go golang-github-miekg-pkcs11-dev"
-suites_packages="$suites_packages golang-github-thalesignite-crypto11-dev golang-github-stretchr-testify-dev"
+# Suites in Go come as Debian's packages of their source, as the clients do.
+suites_packages="libtpm2-pkcs11-1 golang-github-stretchr-testify-dev"
 
 # A virtual machine's parts: its disks, its first RAM disk, its emulator.
 vm_packages="mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs kmod cpio"
@@ -138,7 +142,7 @@ main() {
             ;;
         test)
             # shellcheck disable=SC2086
-            packages $build_packages $demo_packages $test_packages
+            packages $build_packages $demo_packages $test_packages $(command -v npm >/dev/null || printf '%s' "$node_packages")
             cargo_on_path
             cargo_tool nextest cargo-nextest "$nextest_version"
             ;;
