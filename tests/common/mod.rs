@@ -4,9 +4,12 @@
 
 pub mod aead;
 pub mod calls;
+pub mod cases;
 pub mod certificate;
 pub mod fixture;
+pub mod known;
 pub mod mechanisms;
+pub mod openssl;
 pub mod p11;
 pub mod peer;
 pub mod prototypes;
@@ -15,4 +18,5 @@ pub mod return_values;
 pub mod secret;
 pub mod swtpm;
 pub mod tpm_proxy;
+pub mod whole;
 pub mod wrapping;

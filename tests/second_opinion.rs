@@ -1,0 +1,271 @@
+//! OpenSSL takes what this module makes, and this module what OpenSSL makes: every mechanism, both
+//! ways, with each kind of key it takes.
+
+mod common;
+
+use common::cases::{Case, MacOf, Other, case, cipher_name};
+use common::fixture::*;
+use common::known::{Held, Keys, Known};
+use common::openssl::{from_der, path, to_der};
+use common::p11::*;
+use common::wrapping::Wrapping;
+use cryptoki_sys::*;
+
+/// One mechanism with one key, here and there.
+struct Both<'a> {
+    known: &'a Known,
+    case: &'a Case,
+    held: &'a Held,
+    flags: CK_FLAGS,
+}
+
+impl Both<'_> {
+    fn can(&self, flag: CK_FLAGS) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn mech(&self) -> Mech {
+        self.case.mech(self.held)
+    }
+
+    /// OpenSSL's command takes such data for no digest and does not sign it.
+    fn is_long(&self, data: &[u8]) -> bool {
+        self.can(CKF_SIGN_RECOVER) && data.len() > 64
+    }
+
+    fn their_signature(&self, options: &[&str], data: &[u8]) -> Vec<u8> {
+        if self.is_long(data) {
+            let room = 2 * self.held.width - data.len();
+            let block = match room {
+                0 => data.to_vec(),
+                _ => [&[0, 1][..], &vec![0xff; room - 3], &[0], data].concat(),
+            };
+            let raw = ["-pkeyopt", "rsa_padding_mode:none"];
+            return self.known.openssl.pkey("-decrypt", &self.held.file, &raw, &block);
+        }
+        let signature = self.known.openssl.pkey("-sign", &self.held.file, options, data);
+        match self.case.keys {
+            Keys::Ec => from_der(&signature, self.held.width),
+            _ => signature,
+        }
+    }
+
+    fn they_verify(&self, options: &[&str], data: &[u8], signature: &[u8]) -> bool {
+        if self.is_long(data) {
+            let file = &self.held.file;
+            return self.known.openssl.pkey("-verifyrecover", file, options, signature) == data;
+        }
+        let signature = match self.case.keys {
+            Keys::Ec => to_der(signature),
+            _ => signature.to_vec(),
+        };
+        self.known.openssl.verifies(&self.held.file, options, data, &signature)
+    }
+
+    fn signatures(&self, options: &[&str], data: &[u8]) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        let ours = p.sign(session, self.mech(), self.held.private, data).unwrap();
+        assert!(self.they_verify(options, data, &ours), "{} bytes", data.len());
+        let theirs = self.their_signature(options, data);
+        p.verify(session, self.mech(), self.held.public, data, &theirs).unwrap();
+        if self.can(CKF_SIGN_RECOVER) {
+            let ours = p.recoverable(false, session, self.mech(), self.held.private, data).unwrap();
+            let recovered =
+                self.known.openssl.pkey("-verifyrecover", &self.held.file, options, &ours);
+            assert_eq!(recovered, data);
+            let back = p.recoverable(true, session, self.mech(), self.held.public, &theirs);
+            assert_eq!(back.unwrap(), data);
+        }
+    }
+
+    /// What they make of `data`.
+    fn they(&self, decrypt: bool, data: &[u8]) -> Vec<u8> {
+        let openssl = &self.known.openssl;
+        match &self.case.other {
+            Other::Pkey(options) => {
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                let what = if decrypt { "-decrypt" } else { "-encrypt" };
+                openssl.pkey(what, &self.held.file, &options, data)
+            }
+            Other::Cipher(mode, options) => {
+                let name = cipher_name(mode, &self.held.value);
+                let direction = if decrypt { &["-d"][..] } else { &[] };
+                let options = [&[&*name], *options, direction].concat();
+                openssl.cipher(&options, &self.held.value, data)
+            }
+            Other::Own { encrypt, decrypt: back } => {
+                let run = if decrypt { back } else { encrypt };
+                run(self.known, self.held, data)
+            }
+            _ => panic!("nobody else encrypts by {:#x}", self.case.ckm),
+        }
+    }
+
+    fn ciphertexts(&self, data: &[u8]) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        let run = |op, key, data: &[u8]| {
+            p.init(op, session, self.mech(), key).unwrap();
+            let mut out = vec![0; data.len() + 512];
+            let (rv, len) = p.one_shot_raw(op, session, data, Some(&mut out));
+            assert_eq!(rv, CKR_OK);
+            out.truncate(len);
+            out
+        };
+        let ours = run(Op::Encrypt, self.held.public, data);
+        assert_eq!(self.they(true, &ours), data);
+        let theirs = self.they(false, data);
+        assert_eq!(run(Op::Decrypt, self.held.private, &theirs), data);
+    }
+
+    fn wrapped_keys(&self) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        let value = [0x6b; 32];
+        let template = [
+            ulong(CKA_CLASS, CKO_SECRET_KEY),
+            ulong(CKA_KEY_TYPE, CKK_AES),
+            flag(CKA_EXTRACTABLE, true),
+            flag(CKA_SENSITIVE, false),
+        ];
+        let key = [&template[..], &[bytes(CKA_VALUE, &value)]].concat();
+        let key = p.create(session, &key).unwrap();
+        let ours = p.wrap(session, self.mech(), self.held.wraps, key).unwrap();
+        assert_eq!(self.they(true, &ours), value);
+        let theirs = self.they(false, &value);
+        let back = p.unwrap(session, self.mech(), self.held.unwraps, &theirs, &template).unwrap();
+        assert_eq!(p.get(session, back, CKA_VALUE).unwrap(), value);
+    }
+
+    fn their_mac(&self, of: MacOf, len: usize, data: &[u8]) -> Vec<u8> {
+        let key = format!("hexkey:{}", hex::encode(&self.held.value));
+        let cipher = format!("AES-{}-CBC", 8 * self.held.value.len());
+        let (option, algorithm, name) = match of {
+            MacOf::Hmac(hash) => ("-digest", hash, "HMAC"),
+            MacOf::Cmac => ("-cipher", &*cipher, "CMAC"),
+        };
+        let input = self.known.openssl.file("message", data);
+        let words = ["mac", option, algorithm, "-macopt", &key, "-binary", "-in", path(&input)];
+        let mut mac = self.known.openssl.run_alone(&[&words[..], &[name]].concat());
+        mac.truncate(len);
+        mac
+    }
+
+    fn compare(&self) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        match &self.case.other {
+            Other::Generation => self.generated(),
+            Other::Derived(value) => {
+                let value = value(self.known, self.held);
+                let len = ulong(CKA_VALUE_LEN, value.len() as CK_ULONG);
+                let open = [flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false), len];
+                let key = p.derive_key(session, self.mech(), self.held.private, &open).unwrap();
+                assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value);
+            }
+            other => {
+                for len in self.case.lens {
+                    let data = self.case.data(*len);
+                    match other {
+                        Other::Digest(hash) => {
+                            let words = ["dgst", &*format!("-{hash}"), "-binary"];
+                            let file = self.known.openssl.file("message", &data);
+                            let theirs = self
+                                .known
+                                .openssl
+                                .run_alone(&[&words[..], &[path(&file)]].concat());
+                            assert_eq!(p.digest(session, self.case.ckm, &data).unwrap(), theirs);
+                        }
+                        Other::Mac(of, len) => {
+                            let theirs = self.their_mac(*of, *len, &data);
+                            let ours = p.sign(session, self.mech(), self.held.private, &data);
+                            assert_eq!(ours.unwrap(), theirs);
+                            p.verify(session, self.mech(), self.held.public, &data, &theirs)
+                                .unwrap();
+                        }
+                        _ => {}
+                    }
+                    if let (true, Other::Pkey(options)) = (self.can(CKF_SIGN), other) {
+                        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                        self.signatures(&options, &data);
+                    }
+                    if self.can(CKF_ENCRYPT) {
+                        self.ciphertexts(&data);
+                    }
+                }
+                if self.can(CKF_WRAP) {
+                    self.wrapped_keys();
+                }
+            }
+        }
+    }
+
+    /// A key that was made here serves there: a pair by its public half, a secret by its value.
+    fn generated(&self) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        if self.can(CKF_GENERATE_KEY_PAIR) {
+            let (own, mech, width) = match self.case.keys {
+                Keys::Rsa => (ulong(CKA_MODULUS_BITS, 2048), CKM_SHA256_RSA_PKCS, None),
+                _ => {
+                    let params = p.get(session, self.held.public, CKA_EC_PARAMS).unwrap();
+                    (bytes(CKA_EC_PARAMS, &params), CKM_ECDSA_SHA256, Some(self.held.width))
+                }
+            };
+            let sign = [flag(CKA_SIGN, true)];
+            let (public, private) = p.generate_pair(session, self.case.ckm, &[own], &sign).unwrap();
+            let info = p.get(session, public, CKA_PUBLIC_KEY_INFO).unwrap();
+            let file = self.known.openssl.file("public", &info);
+            let mut signature = p.sign(session, Mech::plain(mech), private, b"data").unwrap();
+            if width.is_some() {
+                signature = to_der(&signature);
+            }
+            let options = ["-pubin", "-rawin", "-digest", "sha256"];
+            assert!(self.known.openssl.verifies(&file, &options, b"data", &signature));
+            return;
+        }
+        let open = [
+            ulong(CKA_VALUE_LEN, self.held.value.len() as CK_ULONG),
+            flag(CKA_EXTRACTABLE, true),
+            flag(CKA_SENSITIVE, false),
+        ];
+        let key = p.generate_key(session, self.case.ckm, &open).unwrap();
+        let value = p.get(session, key, CKA_VALUE).unwrap();
+        let held = Held { public: key, private: key, value, ..Held::default() };
+        // By every mechanism that such a key takes.
+        let mut served = 0;
+        for ckm in p.mechanisms(OWNER).unwrap() {
+            let Some(case) = case(ckm).filter(|case| case.keys == self.case.keys) else { continue };
+            if let Other::Mac(of, len) = case.other
+                && let Ok(mac) = p.sign(session, case.mech(&held), key, b"data")
+            {
+                let there = Both { held: &held, case: &case, ..*self };
+                assert_eq!(mac, there.their_mac(of, len, b"data"));
+                served += 1;
+            }
+            if let Other::Cipher("ecb", options) = case.other {
+                let name = cipher_name("ecb", &held.value);
+                let options = [&[&*name], options].concat();
+                let theirs = self.known.openssl.cipher(&options, &held.value, &[7; 16]);
+                assert_eq!(p.encrypt(session, case.mech(&held), key, &[7; 16]).unwrap(), theirs);
+                served += 1;
+            }
+        }
+        assert!(served > 0, "nothing takes a key of {:#x}", self.case.ckm);
+    }
+}
+
+#[test]
+fn openssl_takes_what_this_module_makes_and_the_other_way_round() {
+    let known = Known::new();
+    let none = Held::default();
+    for ckm in known.t.p.mechanisms(OWNER).unwrap() {
+        let case = case(ckm).unwrap_or_else(|| panic!("{ckm:#x} is listed and has no case"));
+        let flags = known.t.p.mechanism_info(OWNER, ckm).unwrap().flags;
+        let mut all = known.all(case.keys);
+        if case.keys == Keys::None {
+            all.push(&none);
+        }
+        for held in all {
+            // Which it was, where it fails.
+            eprintln!("{ckm:#x} with {}", held.name);
+            Both { known: &known, case: &case, held, flags }.compare();
+        }
+    }
+}
