@@ -276,7 +276,7 @@ fn keys_are_generated_in_the_tpm_and_say_so() {
         (CKM_AES_KEY_GEN, 17),
         (CKM_AES_KEY_GEN, 24),
         (CKM_GENERIC_SECRET_KEY_GEN, 0),
-        (CKM_GENERIC_SECRET_KEY_GEN, 65),
+        (CKM_GENERIC_SECRET_KEY_GEN, 1025),
         (CKM_GENERIC_SECRET_KEY_GEN, CK_ULONG::MAX),
     ] {
         let refused = p.generate_key(session, ckm, &[ulong(CKA_VALUE_LEN, len)]);

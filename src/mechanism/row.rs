@@ -12,9 +12,7 @@ use super::parameter::ParameterShape;
 use super::table::MECHANISMS;
 use super::task::Task;
 use crate::error::{Error, Result};
-use crate::tpm::{
-    Abilities, CipherMode, Curve, HMAC_KEY, KeyKind, PrivateKey, Scheme, SecretBytes,
-};
+use crate::tpm::{Abilities, CipherMode, Curve, KeyKind, PrivateKey, SECRET, Scheme, SecretBytes};
 
 /// Makes a signature over what the operation collected: the digest where the row has a hash, the
 /// caller's data otherwise.
@@ -263,7 +261,7 @@ impl Mechanism {
         let of_tpm: Vec<CK_ULONG> = match self.key_types.first() {
             Some(&CKK_RSA) => numbers(&abilities.rsa_bits),
             Some(&CKK_AES) => numbers(&abilities.aes_bits),
-            Some(&CKK_GENERIC_SECRET) => vec![8, 8 * HMAC_KEY as CK_ULONG],
+            Some(&CKK_GENERIC_SECRET) => vec![8, 8 * SECRET as CK_ULONG],
             Some(&CKK_EC) => Curve::ALL
                 .into_iter()
                 .filter(|&curve| abilities.has_curve(curve))

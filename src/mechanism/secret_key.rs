@@ -6,7 +6,7 @@ use super::parameter::{Checked, MechanismChoice};
 use super::row::find;
 use super::task::required;
 use crate::error::{Error, Result};
-use crate::tpm::{Abilities, HMAC_KEY, KeyKind};
+use crate::tpm::{Abilities, HMAC_KEY, HashAlg, KeyKind, SECRET};
 
 /// Which key of `len` bytes `choice` makes on this TPM.
 ///
@@ -34,9 +34,33 @@ pub(super) fn aes(len: usize, abilities: &Abilities) -> Result<KeyKind> {
 
 /// CKM_GENERIC_SECRET_KEY_GEN.
 pub(super) fn generic(len: usize, _: &Abilities) -> Result<KeyKind> {
-    if (1..=HMAC_KEY).contains(&len) {
-        Ok(KeyKind::Hmac)
-    } else {
-        Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, "the TPM has no secrets of this size"))
+    of_length(len, None)
+}
+
+/// CKM_SHA_1_KEY_GEN.
+pub(super) fn sha1(len: usize, _: &Abilities) -> Result<KeyKind> {
+    of_length(len, Some(HashAlg::Sha1))
+}
+
+/// CKM_SHA256_KEY_GEN.
+pub(super) fn sha256(len: usize, _: &Abilities) -> Result<KeyKind> {
+    of_length(len, Some(HashAlg::Sha256))
+}
+
+/// CKM_SHA384_KEY_GEN.
+pub(super) fn sha384(len: usize, _: &Abilities) -> Result<KeyKind> {
+    of_length(len, Some(HashAlg::Sha384))
+}
+
+/// CKM_SHA512_KEY_GEN.
+pub(super) fn sha512(len: usize, _: &Abilities) -> Result<KeyKind> {
+    of_length(len, Some(HashAlg::Sha512))
+}
+
+fn of_length(len: usize, only: Option<HashAlg>) -> Result<KeyKind> {
+    match len {
+        1..=HMAC_KEY => Ok(KeyKind::Hmac),
+        ..=SECRET if len > 0 => Ok(KeyKind::LongHmac { only }),
+        _ => Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, "secrets of this size are not offered")),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     ecdh, ecdsa, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
     simple_derivation,
 };
-use crate::tpm::{CipherMode, HMAC_KEY, HashAlg, Scheme};
+use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID and TPM_CC.
 const TPM_ALG_RSA: u16 = 0x0001;
@@ -192,10 +192,26 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         parameter: ParameterShape::BitIndex,
         ..from_value(row!(CKM_EXTRACT_KEY_FROM_KEY), simple_derivation::extract)
     },
-    hmac_key(row!(CKM_SHA_1_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16]),
-    hmac_key(row!(CKM_SHA256_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16]),
-    hmac_key(row!(CKM_SHA384_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16]),
-    hmac_key(row!(CKM_SHA512_KEY_GEN), &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16]),
+    Mechanism {
+        generate_key: Some(secret_key::sha1),
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
+        ..hmac_key(row!(CKM_SHA_1_KEY_GEN))
+    },
+    Mechanism {
+        generate_key: Some(secret_key::sha256),
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16],
+        ..hmac_key(row!(CKM_SHA256_KEY_GEN))
+    },
+    Mechanism {
+        generate_key: Some(secret_key::sha384),
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16],
+        ..hmac_key(row!(CKM_SHA384_KEY_GEN))
+    },
+    Mechanism {
+        generate_key: Some(secret_key::sha512),
+        tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16],
+        ..hmac_key(row!(CKM_SHA512_KEY_GEN))
+    },
     Mechanism {
         key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
         tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
@@ -399,7 +415,7 @@ const fn cmac(row: Mechanism, parameter: ParameterShape) -> Mechanism {
 const fn generic(row: Mechanism) -> Mechanism {
     Mechanism {
         key_types: &[CKK_GENERIC_SECRET],
-        key_bits: 8..=8 * HMAC_KEY as CK_ULONG,
+        key_bits: 8..=8 * SECRET as CK_ULONG,
         runs_in: RunsIn::Tpm,
         tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC],
         ..row
@@ -407,13 +423,8 @@ const fn generic(row: Mechanism) -> Mechanism {
 }
 
 /// Keys for HMAC by one hash.
-const fn hmac_key(row: Mechanism, tpm_algorithms: &'static [u16]) -> Mechanism {
-    Mechanism {
-        generate_key: Some(secret_key::generic),
-        tpm_algorithms,
-        tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
-        ..generic(row)
-    }
+const fn hmac_key(row: Mechanism) -> Mechanism {
+    Mechanism { tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD], ..generic(row) }
 }
 
 /// HMAC, of full length or of the length the parameter says.

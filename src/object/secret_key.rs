@@ -2,7 +2,7 @@
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use cryptoki_sys::{
-    CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_SIGN, CKA_VALUE, CKA_VALUE_LEN, CKA_VERIFY, CKK_AES,
+    CK_KEY_TYPE, CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_VALUE, CKA_VALUE_LEN, CKK_AES,
     CKK_GENERIC_SECRET, CKK_SHA_1_HMAC, CKK_SHA256_HMAC, CKK_SHA384_HMAC, CKK_SHA512_HMAC,
     CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKM_SHA_1_KEY_GEN, CKM_SHA256_KEY_GEN,
     CKM_SHA384_KEY_GEN, CKM_SHA512_KEY_GEN, CKO_SECRET_KEY, CKR_ATTRIBUTE_VALUE_INVALID,
@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::creation::{Actor, Path, incomplete, new_object};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
-use crate::tpm::{HMAC_KEY, KeyKind, SECRET, SecretBytes};
+use crate::tpm::{HMAC_KEY, HashAlg, KeyKind, SECRET, SecretBytes};
 
 /// A secret key as a template describes it, before there is a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,16 +69,26 @@ pub fn take_value(object: &mut AttributeSet) -> Result<(KeyKind, SecretBytes)> {
     let kind = match (object.key_type(), value.len()) {
         (Some(CKK_AES), 16 | 24 | 32) => KeyKind::Aes { bits: value.len() as u16 * 8 },
         (Some(CKK_AES), _) => return Err(wrong("AES has no keys of this length")),
-        (_, 1..=HMAC_KEY) => KeyKind::Hmac,
-        (_, ..=SECRET) if !value.is_empty() => {
-            // What a TPM cannot serve is dropped, as for every key.
-            object.insert(CKA_SIGN, Value::Bool(false));
-            object.insert(CKA_VERIFY, Value::Bool(false));
-            KeyKind::Secret
-        }
+        (key_type, 1..=SECRET) => hmac_kind(key_type, value.len()),
         _ => return Err(wrong("TPMs have no secrets of this length")),
     };
     Ok((kind, value))
+}
+
+/// Which key of `len` bytes, 1 to [`SECRET`], the TPM holds for a secret key that is no AES key.
+pub fn hmac_kind(key_type: Option<CK_KEY_TYPE>, len: usize) -> KeyKind {
+    if len <= HMAC_KEY {
+        return KeyKind::Hmac;
+    }
+    KeyKind::LongHmac {
+        only: match key_type {
+            Some(CKK_SHA_1_HMAC) => Some(HashAlg::Sha1),
+            Some(CKK_SHA256_HMAC) => Some(HashAlg::Sha256),
+            Some(CKK_SHA384_HMAC) => Some(HashAlg::Sha384),
+            Some(CKK_SHA512_HMAC) => Some(HashAlg::Sha512),
+            _ => None,
+        },
+    }
 }
 
 /// Bytes that a secret key has whose value comes from a mechanism which gives `found` of them:

@@ -42,7 +42,7 @@ impl Call<'_> {
             let parent = &token.primary;
             match kind {
                 // A TPM makes such a key of one length only, but any number of random bytes.
-                KeyKind::Hmac => {
+                KeyKind::Hmac | KeyKind::LongHmac { .. } => {
                     let mut secret = SecretBytes::new(vec![0; request.len]);
                     turn.random(Some(parent), &mut secret)?;
                     turn.create_secret_key(parent, &key, &secret, auth)
@@ -130,13 +130,11 @@ pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTe
         // A TPM takes the scheme NULL, which leaves the hash open, together with both only.
         _ => (true, true),
     };
-    // With neither it is data that the TPM keeps.
-    let keeps = kind == KeyKind::Secret;
     // The TPM has no key that does nothing.
     KeyTemplate {
         kind,
-        sign: (sign || !decrypt) && !keeps,
-        decrypt: decrypt && !keeps,
+        sign: sign || !decrypt,
+        decrypt,
         scheme: None,
         extractable: object.is_true(CKA_EXTRACTABLE),
         policy: None,

@@ -11,6 +11,7 @@
 //! | `duplicate.rs` | a key that may leave, taken out |
 //! | `approval.rs` | keys whose policy asks for somebody's authorization at each use |
 //! | `import.rs` | a key from outside, brought in |
+//! | `long_key.rs` | secrets longer than a TPM's HMAC key: several objects |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -33,6 +34,7 @@ mod exchange;
 mod import;
 pub mod link;
 mod loaded;
+mod long_key;
 mod operations;
 mod parent;
 mod public;
@@ -134,7 +136,8 @@ pub trait Tpm {
     fn create_key(&mut self, parent: &Primary, template: &KeyTemplate, auth: &Auth)
     -> Result<Blob>;
 
-    /// Makes a secret key of the value `secret`: TPM2_Create, authValue and value encrypted.
+    /// Makes a secret key of the value `secret`: TPM2_Create, authValue and value encrypted; of a
+    /// [long one](KeyKind::LongHmac) once for each of its objects.
     ///
     /// Errors: as [`create_key`](Tpm::create_key).
     fn create_secret_key(

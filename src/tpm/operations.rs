@@ -20,8 +20,8 @@ use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{
     Abilities, Auth, Blob, CipherMode, Clock, Direction, Firmware, HashAlg, Hierarchy, Key,
-    KeyTemplate, OutsideKey, Primary, PublicKey, Scheme, SealTemplate, SecretBytes, Status, Tpm,
-    capability,
+    KeyKind, KeyTemplate, OutsideKey, Primary, PublicKey, Scheme, SealTemplate, SecretBytes,
+    Status, Tpm, capability,
 };
 
 type Attempt<T> = StdResult<T, Failure>;
@@ -103,17 +103,7 @@ impl Tpm for Turn<'_> {
     }
 
     fn change_auth(&mut self, key: &Key<'_>, new: &Auth) -> Result<Blob> {
-        self.attempt(Repeat::Never, |turn| {
-            let parameters = turn.with_sealed(
-                key,
-                tpm2::TPM2_CC_ObjectChangeAuth,
-                DECRYPT,
-                |command, parent| {
-                    command.handle(parent).parameters(Writer::new().sized(new.bytes()))
-                },
-            )?;
-            changed(key, &parameters)
-        })
+        self.change_auth_of_all(key, new)
     }
 
     fn change_auth_by_officer(
@@ -189,7 +179,12 @@ impl Tpm for Turn<'_> {
         secret: &[u8],
         auth: &Auth,
     ) -> Result<Blob> {
-        self.create_any(parent, &key_template(template, false)?, secret, auth)
+        match template.kind {
+            KeyKind::LongHmac { only } => {
+                self.create_long_key(parent, template, only, secret, auth)
+            }
+            _ => self.create_any(parent, &key_template(template, false)?, secret, auth),
+        }
     }
 
     fn import_key(
@@ -220,7 +215,8 @@ impl Tpm for Turn<'_> {
         message: &[u8],
         buffer: usize,
     ) -> Result<SecretBytes> {
-        self.hmac_of(key, hash, message, buffer)
+        let object = self.hmac_object(key, hash)?;
+        self.hmac_of(&Key { blob: &object, ..*key }, hash, message, buffer)
     }
 
     fn rsa_decrypt(&mut self, key: &Key<'_>, block: &[u8]) -> Result<SecretBytes> {
@@ -275,12 +271,14 @@ impl Tpm for Turn<'_> {
     }
 
     fn export(&mut self, key: &Key<'_>) -> Result<SecretBytes> {
-        self.duplicate(key)
+        self.export_any(key)
     }
 
     fn forget(&mut self, blob: &Blob) {
-        if let Some(handle) = self.state.loaded.remove_key(blob) {
-            self.flush(handle);
+        for object in blob.objects().unwrap_or_default() {
+            if let Some(handle) = self.state.loaded.remove_key(&object) {
+                self.flush(handle);
+            }
         }
     }
 
@@ -300,7 +298,7 @@ impl Tpm for Turn<'_> {
 }
 
 impl Turn<'_> {
-    fn create_any(
+    pub(super) fn create_any(
         &mut self,
         parent: &Primary,
         area: &[u8],
@@ -316,6 +314,21 @@ impl Turn<'_> {
                 }
                 other => other,
             })
+        })
+    }
+
+    /// TPM 2.0 Part 3, TPM2_ObjectChangeAuth.
+    pub(super) fn change_auth_of(&mut self, key: &Key<'_>, new: &Auth) -> Result<Blob> {
+        self.attempt(Repeat::Never, |turn| {
+            let parameters = turn.with_sealed(
+                key,
+                tpm2::TPM2_CC_ObjectChangeAuth,
+                DECRYPT,
+                |command, parent| {
+                    command.handle(parent).parameters(Writer::new().sized(new.bytes()))
+                },
+            )?;
+            changed(key, &parameters)
         })
     }
 

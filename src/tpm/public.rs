@@ -8,7 +8,7 @@ use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm, S
 use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::key_bits::{AesKeyBits, RsaKeyBits};
 use tss_esapi::structures::{
-    Digest, EccParameter, EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme,
+    Digest, EccParameter, EccPoint, EccScheme, HashScheme, HmacScheme, KeyDerivationFunctionScheme,
     KeyedHashScheme, Public, PublicBuilder, PublicEccParameters, PublicKeyRsa,
     PublicKeyedHashParameters, PublicRsaParameters, RsaExponent, RsaScheme,
     SymmetricCipherParameters, SymmetricDefinitionObject,
@@ -165,9 +165,15 @@ fn key_area(key: &KeyTemplate, made_here: bool, public: Option<&PublicKey>) -> R
                 },
             ))
             .with_symmetric_cipher_unique_identifier(Digest::default()),
-        KeyKind::Hmac | KeyKind::Secret => builder
+        KeyKind::LongHmac { .. } => return Err(Error::bug("several objects have no one area")),
+        KeyKind::Hmac | KeyKind::HmacBy(_) | KeyKind::Piece => builder
             .with_public_algorithm(PublicAlgorithm::KeyedHash)
-            .with_keyed_hash_parameters(PublicKeyedHashParameters::new(KeyedHashScheme::Null))
+            .with_keyed_hash_parameters(PublicKeyedHashParameters::new(match key.kind {
+                KeyKind::HmacBy(hash) => {
+                    KeyedHashScheme::Hmac { hmac_scheme: HmacScheme::new(hashing(hash)) }
+                }
+                _ => KeyedHashScheme::Null,
+            }))
             .with_keyed_hash_unique_identifier(Digest::default()),
     };
     builder.build().and_then(|public| public.marshall()).map_err(template)
@@ -192,12 +198,16 @@ fn exponent(public: Option<&PublicKey>) -> Result<RsaExponent> {
 }
 
 fn hash_scheme(hash: HashAlg) -> HashScheme {
-    HashScheme::new(match hash {
+    HashScheme::new(hashing(hash))
+}
+
+fn hashing(hash: HashAlg) -> HashingAlgorithm {
+    match hash {
         HashAlg::Sha1 => HashingAlgorithm::Sha1,
         HashAlg::Sha256 => HashingAlgorithm::Sha256,
         HashAlg::Sha384 => HashingAlgorithm::Sha384,
         HashAlg::Sha512 => HashingAlgorithm::Sha512,
-    })
+    }
 }
 
 fn template(cause: tss_esapi::Error) -> Error {
@@ -280,9 +290,9 @@ pub fn needs_approval(public: &[u8]) -> Result<bool> {
     Ok(attributes(public)? & USER_WITH_AUTH == 0)
 }
 
-/// TPMA_OBJECT.
+/// TPMA_OBJECT; where a key is several objects that of the first, who are alike in what is asked here.
 fn attributes(public: &[u8]) -> Result<u32> {
-    let mut reader = Reader::new(area(public)?);
+    let mut reader = Reader::new(Reader::new(public).sized()?);
     reader.u16()?;
     reader.u16()?;
     reader.u32()
@@ -385,7 +395,7 @@ mod tests {
                 assert_eq!(area.windows(32).any(|part| part == [7; 32]), policy.is_some());
             }
         }
-        for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac, KeyKind::Secret] {
+        for kind in [KeyKind::Aes { bits: 256 }, KeyKind::Hmac, KeyKind::Piece] {
             let key = KeyTemplate { extractable: true, ..plain(kind) };
             assert_ne!(key_template(&key, true).unwrap(), key_template(&key, false).unwrap());
             assert_ne!(

@@ -135,6 +135,14 @@ impl HashAlg {
         }
     }
 
+    /// Bytes of the block that it works on.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::Sha1 | Self::Sha256 => 64,
+            Self::Sha384 | Self::Sha512 => 128,
+        }
+    }
+
     /// Its TPM_ALG_ID.
     pub fn alg_id(self) -> u16 {
         self as u16
@@ -211,12 +219,22 @@ pub enum KeyKind {
     },
     /// A key for HMAC with any hash (scheme NULL), of at most [`HMAC_KEY`] bytes.
     Hmac,
-    /// A secret that the TPM only keeps, of at most [`SECRET`] bytes.
-    Secret,
+    /// A key for HMAC with one hash, of at most a block of it.
+    HmacBy(HashAlg),
+    /// A key for HMAC of more than [`HMAC_KEY`] bytes, which is several objects.
+    LongHmac {
+        /// The only hash it is for; `None`: every one of the TPM's.
+        only: Option<HashAlg>,
+    },
+    /// A piece of a secret that the TPM only keeps, of at most [`PIECE`] bytes.
+    Piece,
 }
 
 /// Most bytes that a TPM seals.
-pub const SECRET: usize = 128;
+pub const PIECE: usize = 128;
+
+/// Most bytes of a secret key. More has no use, and a TPM object for each piece has a price.
+pub const SECRET: usize = 1024;
 
 /// Most bytes of an HMAC key that is bound to no hash: the block of the smallest one. TPMs refuse a
 /// longer one, because they would have to hash it without knowing by what.
