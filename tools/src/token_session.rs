@@ -58,6 +58,11 @@ impl<'a> Session<'a> {
     /// Opens one on the token in `slot`; a slot without a token is a failure.
     pub fn open(admin: &'a Admin, slot: Slot) -> Result<Self> {
         let session = Self::open_any(admin, slot)?;
+        // Found out before a PIN is asked for: later calls would tell it as an error of the TPM's.
+        match admin.check_token(slot.hierarchy()) {
+            Err(error) if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED => return Err(error.into()),
+            _ => {}
+        }
         session.facts()?;
         Ok(session)
     }
