@@ -177,11 +177,18 @@ refuses() {
     grep -qE -e "$pattern" "$work/says.out" || { printf 'it was refused, but not by: %s\n' "$pattern"; return 1; }
 }
 
+# page PAGE NAME: the block that docs/PAGE.md shows under NAME, with this machine's folder of libraries for that of the pages.
+page() {
+    local block
+    block=$("$rig/page.sh" "$1.md" "$2")
+    printf '%s\n' "${block//x86_64-linux-gnu/$(uname -m)-linux-gnu}"
+}
+
 # follow PAGE NAME [FOLDER]: the commands that docs/PAGE.md shows under NAME, as they stand there, in the working folder or the
 # one that is given. Where they would ask a person for the PIN, they are given it.
 follow() {
     local commands
-    commands=$("$rig/page.sh" "$1.md" "$2")
+    commands=$(page "$1" "$2")
     (
         cd "${3:-$work}"
         # shellcheck disable=SC2317 # the page's commands call it
@@ -192,14 +199,15 @@ follow() {
             esac
         }
         export -f pkcs11-tool
-        user_pin=$user_pin module=$MODULE GNUTLS_PIN=$user_pin bash -euo pipefail -c "$commands"
+        export user_pin module=$MODULE GNUTLS_PIN=$user_pin
+        bash -euo pipefail -c "$commands"
     )
 }
 
 # serve PAGE NAME LOG: such commands, the last of which is `exec SERVER`, in the background: $server is the server's process.
 serve() {
     local commands
-    commands=$("$rig/page.sh" "$1.md" "$2")
+    commands=$(page "$1" "$2")
     (
         cd "$work"
         module=$MODULE GNUTLS_PIN=$user_pin exec bash -euo pipefail -c "$commands"

@@ -141,8 +141,9 @@ main() {
             cargo_on_path
             ;;
         test)
+            command -v npm >/dev/null || test_packages="$test_packages $node_packages"
             # shellcheck disable=SC2086
-            packages $build_packages $demo_packages $test_packages $(command -v npm >/dev/null || printf '%s' "$node_packages")
+            packages $build_packages $demo_packages $test_packages
             cargo_on_path
             cargo_tool nextest cargo-nextest "$nextest_version"
             ;;

@@ -12,7 +12,7 @@ export GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' GOCACHE=${CARGO_TARGE
 
 builds() {
     mkdir -p "$work/server"
-    "$rig/page.sh" languages.md go >"$work/server/main.go"
+    page languages go >"$work/server/main.go"
     go vet "$work/server/main.go"
     go build -o "$work/served" "$work/server/main.go"
     go build -o "$work/load" "$rig/clients/go/load.go"

@@ -17,7 +17,7 @@ chmod 0600 "$work/pin"
 commands() {
     (
         cd "$work"
-        bash -euo pipefail -c "$("$rig/page.sh" java.md options); $("$rig/page.sh" java.md "$1")"
+        bash -euo pipefail -c "$(page java options); $(page java "$1")"
     )
 }
 makes_keys() {
@@ -37,7 +37,7 @@ is_certified() {
     commands request
     says 'verify OK' openssl req -in "$work/web.csr" -noout -verify
     says 'web.signed: OK' openssl verify -CAfile "$work/authority.crt" "$work/web.signed"
-    says 'Certificate chain length: 2' bash -c "cd '$work'; $("$rig/page.sh" java.md options); keytool \$store -list -v -alias web"
+    says 'Certificate chain length: 2' bash -c "cd '$work'; $(page java options); keytool \$store -list -v -alias web"
 }
 signs_an_archive() {
     mkdir -p "$work/archive"
@@ -50,8 +50,8 @@ signs_an_archive() {
 }
 start_server() {
     cat "$work/authority.crt" >"$work/trusted"
-    (cd "$work" && bash -c "$("$rig/page.sh" java.md options); keytool \$store -exportcert -rfc -alias code") >>"$work/trusted" </dev/null 2>/dev/null || true
-    "$rig/page.sh" java.md server >"$work/Server.java"
+    (cd "$work" && bash -c "$(page java options); keytool \$store -exportcert -rfc -alias code") >>"$work/trusted" </dev/null 2>/dev/null || true
+    page java server >"$work/Server.java"
     javac -d "$work" "$work/Server.java" "$rig/clients/java/Threads.java" >"$work/javac.log" 2>&1 </dev/null || return 0
     port=$(free_port)
     (
@@ -91,7 +91,7 @@ keeps_the_slots_order() {
     "${MODULE%/*}/hierarkey" token init --slot null --label another --so-pin-file "$work/so-pin" --pin-file "$work/pin"
     (
         cd "$work"
-        says 'code, .*PrivateKeyEntry' bash -c "$("$rig/page.sh" java.md options); keytool \$store -list"
+        says 'code, .*PrivateKeyEntry' bash -c "$(page java options); keytool \$store -list"
     )
 }
 refuses_a_wrong_pin() {
@@ -101,7 +101,7 @@ refuses_a_wrong_pin() {
         -providerArg pkcs11.cfg -storepass:file wrong -list
 }
 silent_without_a_tpm() {
-    without_tpm '^(keytool error: .*|)$' bash -c "cd '$work'; $("$rig/page.sh" java.md options); keytool \$store -list"
+    without_tpm '^(keytool error: .*|)$' bash -c "cd '$work'; $(page java options); keytool \$store -list"
 }
 
 check "makes a token" make_token

@@ -30,7 +30,7 @@ start_nginx() {
     local tries=4 lines
     server=$1
     configuration=$2
-    lines=$("$rig/page.sh" openssl.md nginx)
+    lines=$(page openssl nginx)
     while [ "$tries" -gt 0 ]; do
         tries=$((tries - 1))
         port=$(free_port)
@@ -101,7 +101,7 @@ curl_has_a_key() {
 }
 curl_in_parallel() {
     : >"$work/$server.logs/access.log"
-    export -f follow
+    export -f page follow
     export work port rig user_pin MODULE
     seq 12 | xargs -P 4 -I {} bash -c 'follow openssl curl' >"$work/fetched" 2>&1 || { cat "$work/fetched"; return 1; }
     [ "$(grep -c '^served$' "$work/fetched")" = 12 ]

@@ -29,7 +29,7 @@ javascript() {
     )
 }
 signs() {
-    "$rig/page.sh" languages.md node >"$work/page.js"
+    page languages node >"$work/page.js"
     javascript page.js
     # The two halves of the signature as OpenSSL wants them.
     says 'valid' javascript -e 'const c = require("crypto"), f = require("fs");

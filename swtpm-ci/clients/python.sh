@@ -30,7 +30,7 @@ python() {
 }
 # runs NAME: the page's program.
 runs() {
-    "$rig/page.sh" languages.md "$1" >"$work/$1.py"
+    page languages "$1" >"$work/$1.py"
     python "$1.py"
 }
 signs_with_python_pkcs11() {

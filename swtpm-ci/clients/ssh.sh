@@ -86,7 +86,7 @@ stays_out() {
 
 # with_agent COMMAND...: with an agent of our own that the page's words give the token to.
 with_agent() {
-    export -f follow remote says
+    export -f page follow remote says
     export MODULE work rig user_pin
     # shellcheck disable=SC2016 # expanded by the inner shell
     TMPDIR=$work ssh-agent -P "$(dirname "$MODULE")/*" bash -c \
