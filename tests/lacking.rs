@@ -126,11 +126,11 @@ fn aes(t: &Token, session: CK_SESSION_HANDLE, len: usize) -> Rv<CK_OBJECT_HANDLE
 
 #[test]
 fn a_mode_that_the_tpm_lacks_is_not_there() {
-    // TPM_ALG_CTR, TPM_ALG_OFB.
-    let (t, _proxy) = lacking(&[Hidden::Algorithm(0x40), Hidden::Algorithm(0x41)]);
+    // TPM_ALG_CTR, TPM_ALG_CFB.
+    let (t, _proxy) = lacking(&[Hidden::Algorithm(0x40), Hidden::Algorithm(0x43)]);
     let session = t.user();
     let key = t.p.aes_key(session, &[7; 16]);
-    refused(&t, session, &[CKM_AES_CTR, CKM_AES_OFB]);
+    refused(&t, session, &[CKM_AES_CTR, CKM_AES_CFB128]);
     t.p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[0; 16]).unwrap();
 }
 

@@ -5,6 +5,7 @@ use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
 use zeroize::Zeroizing;
 
+use super::chain;
 use super::parameter::{BLOCK, Checked};
 use super::row::{End, Mode};
 use super::task::Task;
@@ -40,7 +41,11 @@ impl Cipher {
             Checked::Counter(counter) => (counter.block.to_vec(), counter.bits),
             _ => return Err(Error::bug("a cipher with another parameter")),
         };
-        Ok(Self::chained(mode, direction, chain, counter_bits, task.whole_blocks()))
+        let most = match mode.mode {
+            CipherMode::Ofb => chain::most(task.input_buffer),
+            _ => task.whole_blocks(),
+        };
+        Ok(Self::chained(mode, direction, chain, counter_bits, most))
     }
 
     /// A cipher whose first block is chained to `chain`; `most` bytes go into one command.
@@ -219,10 +224,25 @@ impl Cipher {
         let mut rest = input;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rest.len().min(self.most).min(self.until_wrap()));
-            let made = key.cipher(self.mode.mode, self.direction, &self.chain, now)?;
+            let made = match self.mode.mode {
+                CipherMode::Ofb => self.by_key_stream(now, key)?,
+                mode => key.cipher(mode, self.direction, &self.chain, now)?,
+            };
             self.chain_on(now, &made)?;
             output.extend_from_slice(&made);
             rest = later;
+        }
+        Ok(output)
+    }
+
+    /// OFB: its key stream is zeros in CBC. The TPM's own OFB shows a block of the stream after each
+    /// command.
+    fn by_key_stream(&self, input: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        let zeros = vec![0; input.len().next_multiple_of(BLOCK)];
+        let mut output = chain::encrypt(key, self.most, &self.chain, &zeros)?;
+        output.truncate(input.len());
+        for (stream, byte) in output.iter_mut().zip(input) {
+            *stream ^= byte;
         }
         Ok(output)
     }

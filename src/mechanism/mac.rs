@@ -3,6 +3,7 @@
 use cryptoki_sys::CKR_MECHANISM_PARAM_INVALID;
 use zeroize::Zeroizing;
 
+use super::chain;
 use super::parameter::{BLOCK, Checked};
 use super::row::Mac;
 use super::task::Task;
@@ -61,13 +62,14 @@ fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretB
     for (byte, mask) in padded.iter_mut().rev().zip(subkey.to_be_bytes().iter().rev()) {
         *byte ^= mask;
     }
-    let mut chain = Zeroizing::new(zero.to_vec());
-    for part in padded.chunks(task.whole_blocks()) {
-        let made = key.cipher(CipherMode::Cbc, Direction::Encrypt, &chain, part)?;
+    let mut mac = Zeroizing::new(zero.to_vec());
+    let most = chain::most(task.input_buffer);
+    for part in padded.chunks(most) {
+        let made = chain::encrypt(key, most, &mac, part)?;
         let last = made.len().checked_sub(BLOCK).and_then(|from| made.get(from..));
-        chain = Zeroizing::new(last.unwrap_or_default().to_vec());
+        mac = Zeroizing::new(last.unwrap_or_default().to_vec());
     }
-    Ok(chain)
+    Ok(mac)
 }
 
 /// Twice a number in GF(2^128).

@@ -14,6 +14,7 @@
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
 //! | `cipher.rs` | AES in its modes, in parts |
 //! | `aead.rs` `ghash.rs` | AES in GCM and CCM |
+//! | `chain.rs` | blocks that are chained without being heard |
 //! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
 //! | `ecdh.rs` `simple_derivation.rs` | ECDH and its KDF; keys cut and joined, or encrypted from others |
@@ -24,6 +25,7 @@
 //! A new mechanism is a row, a function where the arithmetic is new, and a vector test.
 
 mod aead;
+mod chain;
 mod cipher;
 mod decryption;
 mod derivation;

@@ -5,6 +5,7 @@
 use cryptoki_sys::{CKR_KEY_SIZE_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_TEMPLATE_INCOMPLETE};
 use zeroize::Zeroizing;
 
+use super::chain;
 use super::cipher::MOST_AT_ONCE;
 use super::parameter::{BLOCK, Checked};
 use super::task::Task;
@@ -81,21 +82,17 @@ pub(super) fn encrypted(
     wanted: Option<usize>,
     key: &mut dyn PrivateKey,
 ) -> Result<SecretBytes> {
-    let (mode, iv) = match &task.parameter {
-        Checked::CbcData(iv, _) => (CipherMode::Cbc, iv.as_slice()),
-        _ => (CipherMode::Ecb, [].as_slice()),
-    };
     let data = data(task)?;
-    let mut made = Zeroizing::new(Vec::with_capacity(data.len()));
-    let mut chain = iv.to_vec();
-    for part in data.chunks((task.input_buffer / BLOCK).max(1) * BLOCK) {
-        let now = key.cipher(mode, Direction::Encrypt, &chain, part)?;
-        if mode == CipherMode::Cbc {
-            let last = now.len().checked_sub(BLOCK).and_then(|from| now.get(from..));
-            chain = last.unwrap_or_default().to_vec();
+    let made = if let Checked::CbcData(iv, _) = &task.parameter {
+        chain::encrypt(key, chain::most(task.input_buffer), iv, data)?
+    } else {
+        let mut made = Zeroizing::new(Vec::with_capacity(data.len()));
+        for part in data.chunks((task.input_buffer / BLOCK).max(1) * BLOCK) {
+            let now = key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], part)?;
+            made.extend_from_slice(&now);
         }
-        made.extend_from_slice(&now);
-    }
+        made
+    };
     // What is too short is the parameter.
     first(&[&made], wanted).map_err(|error| error.told_as(CKR_MECHANISM_PARAM_INVALID))
 }

@@ -135,7 +135,8 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         ..cipher(row!(CKM_AES_CTR), CipherMode::Ctr, ParameterShape::Counter)
     },
     Mechanism {
-        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ofb as u16],
+        // Its key stream is CBC's: the TPM's own OFB would show some of it on the bus.
+        tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Cbc as u16],
         ..cipher(row!(CKM_AES_OFB), CipherMode::Ofb, ParameterShape::Iv)
     },
     Mechanism {
