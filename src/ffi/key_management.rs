@@ -1,6 +1,6 @@
 //! Key management functions.
 
-use cryptoki_sys::{CK_OBJECT_HANDLE, CK_SESSION_HANDLE};
+use cryptoki_sys::{CK_INVALID_HANDLE, CK_OBJECT_HANDLE, CK_SESSION_HANDLE};
 
 use super::attributes::Template;
 use super::input::Input;
@@ -61,7 +61,29 @@ pub(super) fn derive_key(
     key: Out<'_, CK_OBJECT_HANDLE>,
 ) -> Result<()> {
     provider::with_session(session, |call| {
-        key.fill(|| call.derive_key(&mechanism.required()?, base_key, &template.read()?))
+        key.present()?;
+        let choice = mechanism.required()?;
+        let additional = mechanism.additional_keys()?;
+        let mut templates = vec![template.read()?];
+        for key in &additional {
+            templates.push(key.template.read()?);
+        }
+        let mut places: Vec<_> =
+            [key].into_iter().chain(additional.into_iter().map(|k| k.handle)).collect();
+        let mut offending = None;
+        match call.derive_keys(&choice, base_key, &templates, &mut offending) {
+            Ok(handles) => {
+                places.into_iter().zip(handles).for_each(|(place, handle)| place.write(handle));
+                Ok(())
+            }
+            Err(error) => {
+                // Of several templates the one that was refused is told by its handle.
+                if let Some(at) = offending.filter(|at| places.len() > 1 && *at < places.len()) {
+                    places.swap_remove(at).write(CK_INVALID_HANDLE);
+                }
+                Err(error)
+            }
+        }
     })
 }
 

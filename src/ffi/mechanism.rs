@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use cryptoki_sys::{
     CK_AES_CBC_ENCRYPT_DATA_PARAMS, CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EXTRACT_PARAMS,
     CK_KEY_DERIVATION_STRING_DATA, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
-    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
+    CK_OBJECT_HANDLE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
     CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 use super::aead;
+use super::derivation::{self, AdditionalKey};
 use super::input::{Input, copied};
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::{MechanismChoice, Parameter, ParameterShape};
@@ -32,8 +33,9 @@ impl Mechanism<'_> {
     ///
     /// If `place` is not NULL it points to a `CK_MECHANISM` of any alignment. If its `pParameter`
     /// is not NULL, `ulParameterLen` bytes there are readable, and if they are the structure that
-    /// belongs to the mechanism, so is what that points to. All this holds for the lifetime, in
-    /// which nobody writes to any of it.
+    /// belongs to the mechanism, so is what that points to, and where it points to a handle that
+    /// is a result, that may be written. All this holds for the lifetime, in which nobody else
+    /// writes to any of it.
     pub(super) unsafe fn new(place: *const CK_MECHANISM) -> Self {
         Self { place, memory: PhantomData }
     }
@@ -111,6 +113,19 @@ impl Mechanism<'_> {
                 ecdh(unsafe { structure(bytes, given.ulParameterLen) }?)?
             }
             Some(ParameterShape::Aead(mode)) => aead(mode, bytes, given.ulParameterLen)?,
+            Some(ParameterShape::KeyHandle) => {
+                // SAFETY: a plain number, of which every value is one.
+                Parameter::KeyHandle(unsafe {
+                    structure::<CK_OBJECT_HANDLE>(bytes, given.ulParameterLen)
+                }?)
+            }
+            Some(ParameterShape::Hkdf) => derivation::hkdf(bytes, given.ulParameterLen)?,
+            Some(ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf) => {
+                derivation::kdf(bytes, given.ulParameterLen)?
+            }
+            Some(ParameterShape::FeedbackKdf) => {
+                derivation::feedback_kdf(bytes, given.ulParameterLen)?
+            }
             Some(ParameterShape::Iv) => {
                 Parameter::Bytes(copied(believed(bytes, given.ulParameterLen)?)?)
             }
@@ -132,6 +147,22 @@ impl Mechanism<'_> {
 
 fn missing() -> Error {
     Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism")
+}
+
+impl<'call> Mechanism<'call> {
+    /// The keys that a derivation makes beside the one that it is called for; of most there are none.
+    ///
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
+    pub(super) fn additional_keys(&self) -> Result<Vec<AdditionalKey<'call>>> {
+        if self.place.is_null() {
+            return Ok(Vec::new());
+        }
+        // SAFETY: not NULL, so it points to a CK_MECHANISM by `new`'s contract.
+        let given = unsafe { self.place.read_unaligned() };
+        // SAFETY: by `new`'s contract.
+        let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
+        derivation::additional_keys(parameter_shape(given.mechanism), bytes, given.ulParameterLen)
+    }
 }
 
 fn pss(given: CK_RSA_PKCS_PSS_PARAMS) -> Parameter {
@@ -164,7 +195,7 @@ fn ecdh(given: CK_ECDH1_DERIVE_PARAMS) -> Result<Parameter> {
 }
 
 /// The bytes of `input`, whose length is `len`, if that is a length a parameter can have.
-fn believed(input: Input<'_>, len: CK_ULONG) -> Result<&[u8]> {
+pub(super) fn believed(input: Input<'_>, len: CK_ULONG) -> Result<&[u8]> {
     if len > MOST_BYTES {
         return Err(invalid("length of the parameter"));
     }

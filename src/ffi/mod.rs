@@ -25,6 +25,7 @@ mod aead;
 mod answers;
 mod attributes;
 mod decryption;
+mod derivation;
 mod digesting;
 #[cfg(test)]
 mod docs;

@@ -46,14 +46,16 @@ impl<T: Copy> Out<'_, T> {
         Ok(())
     }
 
-    fn present(&self) -> Result<()> {
+    /// Errors: `CKR_ARGUMENTS_BAD` for NULL.
+    pub(super) fn present(&self) -> Result<()> {
         if self.place.is_null() {
             return Err(Error::new(CKR_ARGUMENTS_BAD, "NULL for a result"));
         }
         Ok(())
     }
 
-    fn write(self, value: T) {
+    /// Writes to a place that is [`present`](Self::present).
+    pub(super) fn write(self, value: T) {
         // SAFETY: `present` refused NULL, so there is room for one T by `new`'s contract.
         unsafe { self.place.write_unaligned(value) }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_RSA};
+use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_HKDF, CKK_RSA};
 
 use super::aead::AeadMode;
 use super::parameter::ParameterShape;
@@ -49,6 +49,7 @@ fn key(row: &Mechanism) -> &'static str {
         Some(&CKK_EC) => "EC",
         Some(&CKK_AES) => "AES",
         Some(&CKK_GENERIC_SECRET) => "generic secret",
+        Some(&CKK_HKDF) => "HKDF",
         _ => "",
     }
 }
@@ -75,6 +76,10 @@ fn parameter(row: &Mechanism) -> &'static str {
         ParameterShape::OptionalIv(_) => "none, or 4 bytes of IV",
         ParameterShape::Aead(AeadMode::Gcm) => "CK_GCM_PARAMS",
         ParameterShape::Aead(AeadMode::Ccm) => "CK_CCM_PARAMS",
+        ParameterShape::KeyHandle => "CK_OBJECT_HANDLE",
+        ParameterShape::Hkdf => "CK_HKDF_PARAMS",
+        ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf => "CK_SP800_108_KDF_PARAMS",
+        ParameterShape::FeedbackKdf => "CK_SP800_108_FEEDBACK_KDF_PARAMS",
         ParameterShape::MacLength => "CK_MAC_GENERAL_PARAMS",
     }
 }

@@ -28,6 +28,7 @@ struct Facts {
     digest: CK_MECHANISM_TYPE,
     mgf1: CK_ULONG,
     digest_len: usize,
+    block_len: usize,
     tpm: Option<HashAlg>,
     /// The contents of its OBJECT IDENTIFIER (RFC 8017, appendix B.1; NIST CSOR).
     oid: &'static [u8],
@@ -80,6 +81,7 @@ static SHA1: Facts = Facts {
     digest: CKM_SHA_1,
     mgf1: CKG_MGF1_SHA1,
     digest_len: 20,
+    block_len: 64,
     tpm: Some(HashAlg::Sha1),
     oid: &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
     make: make::<sha1_saved::Sha1>,
@@ -89,6 +91,7 @@ static SHA224: Facts = Facts {
     digest: CKM_SHA224,
     mgf1: CKG_MGF1_SHA224,
     digest_len: 28,
+    block_len: 64,
     tpm: None,
     oid: &nist_oid(4),
     make: make::<sha2_saved::Sha224>,
@@ -98,6 +101,7 @@ static SHA256: Facts = Facts {
     digest: CKM_SHA256,
     mgf1: CKG_MGF1_SHA256,
     digest_len: 32,
+    block_len: 64,
     tpm: Some(HashAlg::Sha256),
     oid: &nist_oid(1),
     make: make::<sha2_saved::Sha256>,
@@ -107,6 +111,7 @@ static SHA384: Facts = Facts {
     digest: CKM_SHA384,
     mgf1: CKG_MGF1_SHA384,
     digest_len: 48,
+    block_len: 128,
     tpm: Some(HashAlg::Sha384),
     oid: &nist_oid(2),
     make: make::<sha2_saved::Sha384>,
@@ -116,6 +121,7 @@ static SHA512: Facts = Facts {
     digest: CKM_SHA512,
     mgf1: CKG_MGF1_SHA512,
     digest_len: 64,
+    block_len: 128,
     tpm: Some(HashAlg::Sha512),
     oid: &nist_oid(3),
     make: make::<sha2_saved::Sha512>,
@@ -125,6 +131,7 @@ static SHA3_224: Facts = Facts {
     digest: CKM_SHA3_224,
     mgf1: CKG_MGF1_SHA3_224,
     digest_len: 28,
+    block_len: 144,
     tpm: None,
     oid: &nist_oid(7),
     make: make::<sha3_saved::Sha3_224>,
@@ -134,6 +141,7 @@ static SHA3_256: Facts = Facts {
     digest: CKM_SHA3_256,
     mgf1: CKG_MGF1_SHA3_256,
     digest_len: 32,
+    block_len: 136,
     tpm: None,
     oid: &nist_oid(8),
     make: make::<sha3_saved::Sha3_256>,
@@ -143,6 +151,7 @@ static SHA3_384: Facts = Facts {
     digest: CKM_SHA3_384,
     mgf1: CKG_MGF1_SHA3_384,
     digest_len: 48,
+    block_len: 104,
     tpm: None,
     oid: &nist_oid(9),
     make: make::<sha3_saved::Sha3_384>,
@@ -152,6 +161,7 @@ static SHA3_512: Facts = Facts {
     digest: CKM_SHA3_512,
     mgf1: CKG_MGF1_SHA3_512,
     digest_len: 64,
+    block_len: 72,
     tpm: None,
     oid: &nist_oid(10),
     make: make::<sha3_saved::Sha3_512>,
@@ -204,6 +214,11 @@ impl Hash {
     /// Bytes of its digest.
     pub fn digest_len(self) -> usize {
         self.facts().digest_len
+    }
+
+    /// Bytes of the block that it works on, which HMAC fills its key up to.
+    pub(super) fn block_len(self) -> usize {
+        self.facts().block_len
     }
 
     /// The TPM's name for it, where the TPM layer has one.

@@ -4,6 +4,7 @@ use cryptoki_sys::CKR_MECHANISM_PARAM_INVALID;
 use zeroize::Zeroizing;
 
 use super::chain;
+use super::hash::Hash;
 use super::parameter::{BLOCK, Checked};
 use super::row::Mac;
 use super::task::Task;
@@ -42,6 +43,22 @@ pub(super) fn wanted(task: &Task, mac: Mac) -> Result<usize> {
         Checked::MacLength(_) => Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "length of the MAC")),
         _ => Ok(mac.len),
     }
+}
+
+/// RFC 2104, with a key that is known here; `parts` are the message.
+pub(super) fn hmac_in_software(hash: Hash, key: &[u8], parts: &[&[u8]]) -> SecretBytes {
+    let mut padded =
+        Zeroizing::new(if key.len() > hash.block_len() { hash.digest(key) } else { key.to_vec() });
+    padded.resize(hash.block_len(), 0);
+    let masked =
+        |mask: u8| Zeroizing::new(padded.iter().map(|byte| byte ^ mask).collect::<Vec<_>>());
+    let mut inner = hash.hasher();
+    inner.update(&masked(0x36));
+    parts.iter().for_each(|part| inner.update(part));
+    let mut outer = hash.hasher();
+    outer.update(&masked(0x5c));
+    outer.update(&Zeroizing::new(inner.finish()));
+    Zeroizing::new(outer.finish())
 }
 
 /// RFC 4493, section 2.4: the last block is masked with a subkey, and the blocks are chained as CBC

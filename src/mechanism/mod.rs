@@ -17,6 +17,8 @@
 //! | `chain.rs` | blocks that are chained without being heard |
 //! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
+//! | `derivation_parameter.rs` | parameters that name other keys |
+//! | `hkdf.rs` `sp800_108.rs` | derivations by HMAC and CMAC with the key in the TPM |
 //! | `ecdh.rs` `simple_derivation.rs` | ECDH and its KDF; keys cut and joined, or encrypted from others |
 //! | `ecdsa.rs` | ECDSA and the digests it takes |
 //! | `hash.rs` `mgf1.rs` | hashes and the mask they make |
@@ -29,6 +31,7 @@ mod chain;
 mod cipher;
 mod decryption;
 mod derivation;
+pub mod derivation_parameter;
 mod digesting;
 mod docs;
 mod ecdh;
@@ -36,6 +39,7 @@ mod ecdsa;
 mod encryption;
 mod ghash;
 pub mod hash;
+mod hkdf;
 mod implicit_rejection;
 mod key_pair;
 mod key_wrap;
@@ -52,6 +56,7 @@ mod rsa_raw;
 mod secret_key;
 mod signing;
 mod simple_derivation;
+mod sp800_108;
 mod table;
 mod task;
 mod verifying;
@@ -67,13 +72,13 @@ mod vectors;
 
 pub use aead::AeadMode;
 pub use decryption::Decrypting;
-pub use derivation::Deriving;
+pub use derivation::{Deriving, Inherits, Keys, OtherKey};
 pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
 pub use recovery::Recovering;
-pub use row::{Mechanism, RunsIn, find, offered, parameter_shape};
+pub use row::{BaseValue, Mechanism, RunsIn, find, offered, parameter_shape};
 pub use secret_key::secret_key;
 pub use signing::Signing;
 pub use task::{KeyFacts, check_public_key};

@@ -1,11 +1,14 @@
 //! A mechanism's parameter, copied out of the caller's structures when an operation begins.
 
-use cryptoki_sys::{CK_MECHANISM_TYPE, CK_ULONG, CKR_MECHANISM_PARAM_INVALID};
+use cryptoki_sys::{CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CK_ULONG, CKR_MECHANISM_PARAM_INVALID};
 
 use super::aead::AeadMode;
+use super::derivation_parameter::{HkdfParameter, KdfParameter};
 use super::ecdh;
 use super::hash::Hash;
+use super::hkdf::Hkdf;
 use super::row::Mechanism;
+use super::sp800_108::{Chain, Kdf};
 use crate::error::{Error, Result};
 
 /// A mechanism as the caller chose it, owned.
@@ -72,6 +75,12 @@ pub enum Parameter {
     },
     /// CK_GCM_PARAMS and the like.
     Aead(AeadParameter),
+    /// CK_OBJECT_HANDLE: another key.
+    KeyHandle(CK_OBJECT_HANDLE),
+    /// CK_HKDF_PARAMS.
+    Hkdf(HkdfParameter),
+    /// CK_SP800_108_KDF_PARAMS, CK_SP800_108_FEEDBACK_KDF_PARAMS.
+    Kdf(KdfParameter),
     /// Bytes without a structure, such as an IV; refused by every mechanism that takes another
     /// shape.
     Bytes(Vec<u8>),
@@ -125,6 +134,16 @@ pub enum ParameterShape {
     OptionalIv(usize),
     /// CK_GCM_PARAMS or CK_CCM_PARAMS, and what wrapping and messages have in place of them.
     Aead(AeadMode),
+    /// CK_OBJECT_HANDLE.
+    KeyHandle,
+    /// CK_HKDF_PARAMS.
+    Hkdf,
+    /// CK_SP800_108_KDF_PARAMS with an iteration variable that counts.
+    CounterKdf,
+    /// CK_SP800_108_FEEDBACK_KDF_PARAMS.
+    FeedbackKdf,
+    /// CK_SP800_108_KDF_PARAMS with an iteration variable that does not count.
+    DoublePipelineKdf,
 }
 
 /// A parameter whose values are known to be good for its mechanism.
@@ -142,6 +161,9 @@ pub(super) enum Checked {
     BitIndex(usize),
     CbcData([u8; BLOCK], Vec<u8>),
     Aead(Aead),
+    KeyHandle(CK_OBJECT_HANDLE),
+    Hkdf(Hkdf),
+    Kdf(Kdf),
 }
 
 /// The parameter of GCM and CCM.
@@ -242,6 +264,19 @@ impl Checked {
             }
             (ParameterShape::MacLength, Parameter::MacLength(len)) => {
                 usize::try_from(*len).map(Self::MacLength).map_err(|_| invalid("length of the MAC"))
+            }
+            (ParameterShape::KeyHandle, Parameter::KeyHandle(handle)) => {
+                Ok(Self::KeyHandle(*handle))
+            }
+            (ParameterShape::Hkdf, Parameter::Hkdf(given)) => Hkdf::new(given).map(Self::Hkdf),
+            (ParameterShape::CounterKdf, Parameter::Kdf(given)) => {
+                Kdf::new(Chain::Counter, given).map(Self::Kdf)
+            }
+            (ParameterShape::FeedbackKdf, Parameter::Kdf(given)) => {
+                Kdf::new(Chain::Feedback, given).map(Self::Kdf)
+            }
+            (ParameterShape::DoublePipelineKdf, Parameter::Kdf(given)) => {
+                Kdf::new(Chain::DoublePipeline, given).map(Self::Kdf)
             }
             _ => Err(invalid("shape")),
         }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use cryptoki_sys::*;
 
 use super::aead::AeadMode;
+use super::derivation::Keys;
 use super::hash::Hash;
 use super::parameter::ParameterShape;
 use super::table::MECHANISMS;
@@ -25,8 +26,25 @@ pub(super) type Recover = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Whether the TPM makes keys of a kind.
 pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
-/// A secret from the key and the parameter, of so many bytes, or of as many as there are.
-pub(super) type Derive = fn(&Task, Option<usize>, &mut dyn PrivateKey) -> Result<SecretBytes>;
+/// A derivation.
+#[derive(Clone, Copy)]
+pub(super) enum Derive {
+    /// A secret from the key and the parameter, of so many bytes, or of as many as there are.
+    One(fn(&Task, Option<usize>, &mut dyn PrivateKey) -> Result<SecretBytes>),
+    /// A secret for each length, from several keys.
+    Several(fn(&Task, &[Option<usize>], &mut Keys<'_>) -> Result<Vec<SecretBytes>>),
+}
+
+/// What a derivation does with the value of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseValue {
+    /// It stays in the TPM.
+    Stays,
+    /// It leaves; a derived key does not show it.
+    Digested,
+    /// It leaves, and a derived key shows some of it.
+    Shown,
+}
 
 /// Which key of this many bytes the TPM makes.
 pub(super) type GenerateKey = fn(usize, &Abilities) -> Result<KeyKind>;
@@ -125,8 +143,10 @@ pub struct Mechanism {
     pub(super) wraps: bool,
     /// A key wrapping: it encrypts and decrypts with a secret key, data that comes whole.
     pub(super) key_wrap: Option<KeyWrap>,
-    /// Whether it derives from the key's value, which then has to leave the TPM.
-    pub from_value: bool,
+    /// The hash that it makes a key of.
+    pub(super) derived_hash: Option<Hash>,
+    /// What it does with the value of the key that it derives from.
+    pub base_value: BaseValue,
     /// A MAC with a secret key: it signs and verifies, in parts too.
     pub(super) mac: Option<Mac>,
     /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
@@ -176,7 +196,8 @@ impl Mechanism {
             derive: None,
             wraps: false,
             key_wrap: None,
-            from_value: false,
+            derived_hash: None,
+            base_value: BaseValue::Stays,
             mac: None,
             cipher: None,
             aead: None,
@@ -239,8 +260,10 @@ impl Mechanism {
     /// for AES and MACs in bytes; 0 where there is no key.
     pub fn info(&self, abilities: &Abilities) -> CK_MECHANISM_INFO {
         let sizes = self.sizes(abilities);
-        // PKCS#11 v3.1, "AES" and "HMAC mechanisms": bytes. "Generic secret key": bits.
-        let unit = if self.takes(CKK_AES) || self.mac.is_some() { 8 } else { 1 };
+        // PKCS#11 v3.1, "AES" and "HMAC mechanisms": bytes. "Generic secret key" and "SP800-108 Key
+        // Derivation": bits.
+        let aes = self.key_types.first() == Some(&CKK_AES);
+        let unit = if aes || self.mac.is_some() { 8 } else { 1 };
         CK_MECHANISM_INFO {
             ulMinKeySize: sizes.iter().copied().min().unwrap_or(0) / unit,
             ulMaxKeySize: sizes.iter().copied().max().unwrap_or(0) / unit,
@@ -261,7 +284,7 @@ impl Mechanism {
         let of_tpm: Vec<CK_ULONG> = match self.key_types.first() {
             Some(&CKK_RSA) => numbers(&abilities.rsa_bits),
             Some(&CKK_AES) => numbers(&abilities.aes_bits),
-            Some(&CKK_GENERIC_SECRET) => vec![8, 8 * SECRET as CK_ULONG],
+            Some(&CKK_GENERIC_SECRET | &CKK_HKDF) => vec![8, 8 * SECRET as CK_ULONG],
             Some(&CKK_EC) => Curve::ALL
                 .into_iter()
                 .filter(|&curve| abilities.has_curve(curve))

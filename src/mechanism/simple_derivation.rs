@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::chain;
 use super::cipher::MOST_AT_ONCE;
+use super::derivation::Keys;
 use super::parameter::{BLOCK, Checked};
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -28,6 +29,31 @@ pub(super) fn data_and_base(
     key: &mut dyn PrivateKey,
 ) -> Result<SecretBytes> {
     first(&[data(task)?, &key.value()?], wanted)
+}
+
+/// CKM_CONCATENATE_BASE_AND_KEY.
+pub(super) fn base_and_key(
+    _: &Task,
+    wanted: &[Option<usize>],
+    keys: &mut Keys<'_>,
+) -> Result<Vec<SecretBytes>> {
+    let base = keys.base.value()?;
+    let other = keys.others.first_mut().ok_or_else(|| Error::bug("the other key is missing"))?;
+    first(&[&base, &other.value()?], wanted.first().copied().flatten()).map(|made| vec![made])
+}
+
+/// CKM_SHA256_KEY_DERIVATION and its like.
+pub(super) fn digested(
+    task: &Task,
+    wanted: Option<usize>,
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
+    let hash = task.row.derived_hash.ok_or_else(|| Error::bug("a digest without its hash"))?;
+    // The refusal of a length needs nothing of the TPM.
+    if wanted.is_some_and(|wanted| wanted > hash.digest_len()) {
+        return Err(too_long());
+    }
+    first(&[&Zeroizing::new(hash.digest(&key.value()?))], wanted)
 }
 
 /// CKM_XOR_BASE_AND_DATA: as long as the shorter of the two.

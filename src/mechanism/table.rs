@@ -6,10 +6,10 @@ use cryptoki_sys::*;
 use super::aead::AeadMode;
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{Derive, End, KeyWrap, Mechanism, Mode, RunsIn};
+use super::row::{BaseValue, Derive, End, KeyWrap, Mechanism, Mode, RunsIn};
 use super::{
-    ecdh, ecdsa, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
-    simple_derivation,
+    ecdh, ecdsa, hkdf, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
+    simple_derivation, sp800_108,
 };
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
@@ -31,6 +31,17 @@ const TPM_CC_ECDH_ZGEN: u32 = 0x154;
 const TPM_CC_DUPLICATE: u32 = 0x14B;
 const TPM_CC_HMAC: u32 = 0x155;
 const TPM_CC_HMAC_START: u32 = 0x15B;
+
+/// Every type of secret key.
+const SECRETS: &[CK_KEY_TYPE] = &[
+    CKK_GENERIC_SECRET,
+    CKK_AES,
+    CKK_HKDF,
+    CKK_SHA_1_HMAC,
+    CKK_SHA256_HMAC,
+    CKK_SHA384_HMAC,
+    CKK_SHA512_HMAC,
+];
 
 /// A row by its name.
 macro_rules! row {
@@ -186,13 +197,39 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         tpm_commands: &[TPM_CC_CREATE, TPM_CC_LOAD],
         ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
     },
-    from_value(row!(CKM_CONCATENATE_BASE_AND_DATA), simple_derivation::base_and_data),
-    from_value(row!(CKM_CONCATENATE_DATA_AND_BASE), simple_derivation::data_and_base),
-    from_value(row!(CKM_XOR_BASE_AND_DATA), simple_derivation::xor),
+    Mechanism {
+        parameter: ParameterShape::KeyHandle,
+        ..from_value(
+            row!(CKM_CONCATENATE_BASE_AND_KEY),
+            Derive::Several(simple_derivation::base_and_key),
+        )
+    },
+    from_value(row!(CKM_CONCATENATE_BASE_AND_DATA), Derive::One(simple_derivation::base_and_data)),
+    from_value(row!(CKM_CONCATENATE_DATA_AND_BASE), Derive::One(simple_derivation::data_and_base)),
+    from_value(row!(CKM_XOR_BASE_AND_DATA), Derive::One(simple_derivation::xor)),
     Mechanism {
         parameter: ParameterShape::BitIndex,
-        ..from_value(row!(CKM_EXTRACT_KEY_FROM_KEY), simple_derivation::extract)
+        ..from_value(row!(CKM_EXTRACT_KEY_FROM_KEY), Derive::One(simple_derivation::extract))
     },
+    digesting(row!(CKM_SHA1_KEY_DERIVATION), Hash::Sha1),
+    digesting(row!(CKM_SHA224_KEY_DERIVATION), Hash::Sha224),
+    digesting(row!(CKM_SHA256_KEY_DERIVATION), Hash::Sha256),
+    digesting(row!(CKM_SHA384_KEY_DERIVATION), Hash::Sha384),
+    digesting(row!(CKM_SHA512_KEY_DERIVATION), Hash::Sha512),
+    digesting(row!(CKM_SHA3_224_KEY_DERIVATION), Hash::Sha3_224),
+    digesting(row!(CKM_SHA3_256_KEY_DERIVATION), Hash::Sha3_256),
+    digesting(row!(CKM_SHA3_384_KEY_DERIVATION), Hash::Sha3_384),
+    digesting(row!(CKM_SHA3_512_KEY_DERIVATION), Hash::Sha3_512),
+    Mechanism {
+        generate_key: Some(secret_key::generic),
+        key_types: &[CKK_HKDF],
+        ..hmac_key(row!(CKM_HKDF_KEY_GEN))
+    },
+    hkdf(row!(CKM_HKDF_DERIVE)),
+    hkdf(row!(CKM_HKDF_DATA)),
+    kdf(row!(CKM_SP800_108_COUNTER_KDF), ParameterShape::CounterKdf),
+    kdf(row!(CKM_SP800_108_FEEDBACK_KDF), ParameterShape::FeedbackKdf),
+    kdf(row!(CKM_SP800_108_DOUBLE_PIPELINE_KDF), ParameterShape::DoublePipelineKdf),
     Mechanism {
         generate_key: Some(secret_key::sha1),
         tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
@@ -366,7 +403,7 @@ const fn by_encryption(row: Mechanism, mode: CipherMode, parameter: ParameterSha
     Mechanism {
         cipher: None,
         accepts: simple_derivation::accepts_blocks,
-        derive: Some(simple_derivation::encrypted),
+        derive: Some(Derive::One(simple_derivation::encrypted)),
         tpm_algorithms: &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ecb as u16],
         ..cipher(row, mode, parameter)
     }
@@ -375,11 +412,45 @@ const fn by_encryption(row: Mechanism, mode: CipherMode, parameter: ParameterSha
 /// A key made from the value of a key that may leave the TPM.
 const fn from_value(row: Mechanism, derive: Derive) -> Mechanism {
     Mechanism {
-        key_types: &[CKK_GENERIC_SECRET, CKK_AES],
+        key_types: SECRETS,
         parameter: ParameterShape::Data,
         derive: Some(derive),
-        from_value: true,
+        base_value: BaseValue::Shown,
         tpm_commands: &[TPM_CC_CREATE, TPM_CC_DUPLICATE],
+        ..generic(row)
+    }
+}
+
+/// A key that is the digest of such a value.
+const fn digesting(row: Mechanism, hash: Hash) -> Mechanism {
+    Mechanism {
+        derived_hash: Some(hash),
+        parameter: ParameterShape::None,
+        base_value: BaseValue::Digested,
+        ..from_value(row, Derive::One(simple_derivation::digested))
+    }
+}
+
+/// HKDF.
+const fn hkdf(row: Mechanism) -> Mechanism {
+    Mechanism {
+        key_types: &[CKK_GENERIC_SECRET, CKK_HKDF],
+        parameter: ParameterShape::Hkdf,
+        accepts: hkdf::accepts,
+        derive: Some(Derive::Several(hkdf::derive)),
+        tpm_commands: &[TPM_CC_HMAC, TPM_CC_HMAC_START],
+        ..generic(row)
+    }
+}
+
+/// Derivation by HMAC or CMAC.
+const fn kdf(row: Mechanism, parameter: ParameterShape) -> Mechanism {
+    Mechanism {
+        key_types: SECRETS,
+        parameter,
+        accepts: sp800_108::accepts,
+        derive: Some(Derive::Several(sp800_108::derive)),
+        tpm_commands: &[TPM_CC_HMAC, TPM_CC_HMAC_START],
         ..generic(row)
     }
 }
@@ -391,7 +462,7 @@ const fn ecdh(row: Mechanism) -> Mechanism {
         tpm_algorithms: &[TPM_ALG_ECC, TPM_ALG_ECDH],
         tpm_commands: &[TPM_CC_ECDH_ZGEN],
         accepts: ecdh::accepts,
-        derive: Some(ecdh::derive),
+        derive: Some(Derive::One(ecdh::derive)),
         ..ec(row)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use cryptoki_sys::*;
 
+use super::derivation_parameter::{HkdfParameter, KdfParameter, NumberFormat, PrfInput, Salt};
 use super::hash::Hash;
 use super::parameter::{AeadParameter, MechanismChoice, Parameter, ParameterShape};
 use super::row::{Mechanism, RunsIn};
@@ -57,6 +58,26 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
         ParameterShape::BitIndex => with(row.ckm, Parameter::BitIndex(3)),
         ParameterShape::CbcData => {
             with(row.ckm, Parameter::CbcData { iv: [1; 16], data: vec![5; 16] })
+        }
+        ParameterShape::KeyHandle => with(row.ckm, Parameter::KeyHandle(1)),
+        ParameterShape::Hkdf => with(
+            row.ckm,
+            Parameter::Hkdf(HkdfParameter {
+                extract: true,
+                expand: true,
+                hash: CKM_SHA256,
+                salt: Salt::None,
+                info: vec![],
+            }),
+        ),
+        ParameterShape::CounterKdf
+        | ParameterShape::FeedbackKdf
+        | ParameterShape::DoublePipelineKdf => {
+            let counts = row.parameter == ParameterShape::CounterKdf;
+            let format = NumberFormat { little_endian: false, bits: 32 };
+            let inputs = vec![PrfInput::Iteration(counts.then_some(format))];
+            let kdf = KdfParameter { prf: CKM_SHA256_HMAC, inputs, iv: vec![] };
+            with(row.ckm, Parameter::Kdf(kdf))
         }
         ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
         ParameterShape::Aead(_) => {

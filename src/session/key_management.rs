@@ -9,6 +9,7 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::mechanism;
 use crate::mechanism::parameter::MechanismChoice;
+use crate::object::secret_key::{give_value, take_value};
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{key_pair_request, secret_key_request};
@@ -71,6 +72,15 @@ impl Call<'_> {
         self.draft_key(object, |provider, token, auth| {
             provider.engine.turn()?.create_secret_key(&token.primary, &key, &secret, auth)
         })
+    }
+
+    /// A draft of the secret key `object`, whose value a mechanism gave.
+    ///
+    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a value that it cannot have.
+    pub(super) fn draft_of_value(&self, mut object: AttributeSet, value: &[u8]) -> Result<Draft> {
+        give_value(&mut object, value)?;
+        let (kind, secret) = take_value(&mut object)?;
+        self.draft_secret_key(kind, object, secret)
     }
 
     /// Makes a key pair in the TPM: both objects or none. PKCS#11 v3.1, C_GenerateKeyPair.

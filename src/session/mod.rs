@@ -15,13 +15,14 @@
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
 //! | `message.rs` | many messages signed or verified with one key |
 //! | `saved_state.rs` | operations saved and restored |
-//! | `wrapping.rs` | keys under other keys, and keys derived from others |
+//! | `wrapping.rs` `deriving.rs` | keys under other keys; keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
 //! | `import.rs` | private keys from outside |
 
 mod approval;
 mod decryption;
+mod deriving;
 mod described;
 mod digesting;
 mod dual;

@@ -1,18 +1,18 @@
-//! Keys that travel under other keys, and keys derived from others.
+//! Keys that travel under other keys.
 
 use cryptoki_sys::*;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
-use crate::mechanism::{self, Decrypting, Deriving, Encrypting};
+use crate::mechanism::{Decrypting, Encrypting};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
-use crate::object::secret_key::{fitting_secret, give_value, take_value, wanted_len};
+use crate::object::secret_key::{fitting_secret, wanted_len};
 use crate::object::template::{RawAttribute, template};
-use crate::object::value::{AttributeSet, Value};
+use crate::object::value::AttributeSet;
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
-use crate::session::key::{DERIVE, UNWRAP, Usable, WRAP, in_tpm};
+use crate::session::key::{UNWRAP, Usable, WRAP, in_tpm};
 use crate::session::object::Object;
 use crate::session::operation::Destination;
 use crate::tpm::SecretBytes;
@@ -120,62 +120,8 @@ impl Call<'_> {
         })
     }
 
-    /// Derives a secret key from the key `base`. PKCS#11 v3.1, C_DeriveKey.
-    ///
-    /// Errors: the template's; `CKR_KEY_HANDLE_INVALID`, `CKR_KEY_TYPE_INCONSISTENT` (its type, or
-    /// CKA_DERIVE), `CKR_KEY_SIZE_RANGE`, `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
-    pub fn derive_key(
-        &mut self,
-        choice: &MechanismChoice,
-        base: CK_OBJECT_HANDLE,
-        raw: &[RawAttribute],
-    ) -> Result<CK_OBJECT_HANDLE> {
-        let base = self.usable_key(base, choice, DERIVE).map_err(|error| told(error, &DERIVING))?;
-        let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
-        let from = &base.object.attributes;
-        let mut given = nested::add(from, CKA_DERIVE_TEMPLATE, template(raw)?)?;
-        if mechanism::find(choice.ckm, &base.abilities)?.from_value {
-            if !from.is_true(CKA_EXTRACTABLE) {
-                let why = "the key's value does not leave the TPM";
-                return Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, why));
-            }
-            // What is made of a sensitive value is as sensitive.
-            let sensitive = Value::Bool(true);
-            if from.is_true(CKA_SENSITIVE)
-                && given
-                    .insert(CKA_SENSITIVE, sensitive)
-                    .is_some_and(|said| said != Value::Bool(true))
-            {
-                let why = "a key derived from a sensitive one is sensitive";
-                return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
-            }
-        }
-        let path = Path::Derive {
-            always_sensitive: from.is_true(CKA_ALWAYS_SENSITIVE),
-            never_extractable: from.is_true(CKA_NEVER_EXTRACTABLE),
-        };
-        let object = new_object(path, &given, self.actor())?;
-        nested::check_added(from, CKA_DERIVE_TEMPLATE, &object)?;
-        let len = match object.key_type() {
-            Some(CKK_AES) => Some(wanted_len(&object, None)?),
-            _ => wanted_len(&object, Some(0)).ok().filter(|len| *len > 0),
-        };
-        let key = self.bind(base.object)?;
-        let value = deriving.derive(len, &mut key.in_tpm(&self.provider.engine))?;
-        self.add_secret_key(object, &value).map_err(|error| match error.ck_rv() {
-            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
-            _ => error,
-        })
-    }
-
-    fn add_secret_key(
-        &mut self,
-        mut object: AttributeSet,
-        value: &[u8],
-    ) -> Result<CK_OBJECT_HANDLE> {
-        give_value(&mut object, value)?;
-        let (kind, secret) = take_value(&mut object)?;
-        let draft = self.draft_secret_key(kind, object, secret)?;
+    fn add_secret_key(&mut self, object: AttributeSet, value: &[u8]) -> Result<CK_OBJECT_HANDLE> {
+        let draft = self.draft_of_value(object, value)?;
         self.add_one(draft)
     }
 
@@ -259,8 +205,6 @@ const UNWRAPPING: Words = Words(&[
     (CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_WRAPPED_KEY_LEN_RANGE),
     (CKR_ENCRYPTED_DATA_INVALID, CKR_WRAPPED_KEY_INVALID),
 ]);
-
-const DERIVING: Words = Words(&[(CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_KEY_TYPE_INCONSISTENT)]);
 
 /// PKCS#11 v3.1 gives these functions codes of their own.
 fn told(error: Error, words: &Words) -> Error {

@@ -6,6 +6,7 @@ pub mod aead;
 pub mod calls;
 pub mod cases;
 pub mod certificate;
+pub mod derive;
 pub mod fixture;
 pub mod known;
 pub mod mechanisms;

@@ -130,7 +130,8 @@ fn agree(session: &Session<'_>, private: Handle, public: Vec<u8>) -> Result<Vec<
         flag(CKA_SENSITIVE, false),
         flag(CKA_EXTRACTABLE, true),
     ];
-    let secret = session.call(|call| call.derive_key(&choice, private, &template))?;
+    let made = session.call(|call| call.derive_keys(&choice, private, &[template], &mut None))?;
+    let secret = made.first().copied().ok_or_else(|| wrong("the key agreement"))?;
     Ok(session.attribute(secret, CKA_VALUE)?.unwrap_or_default())
 }
 

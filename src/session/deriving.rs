@@ -1,0 +1,196 @@
+//! Keys derived from others.
+
+use cryptoki_sys::*;
+
+use crate::error::{Error, Result};
+use crate::mechanism::parameter::MechanismChoice;
+use crate::mechanism::{BaseValue, Deriving, Inherits, Keys};
+use crate::object::secret_key::wanted_len;
+use crate::object::template::{RawAttribute, template};
+use crate::object::value::{AttributeSet, Value};
+use crate::object::{Path, nested, new_object};
+use crate::session::Call;
+use crate::session::key::{BoundKey, DERIVE, Usable};
+use crate::session::object::Draft;
+use crate::tpm::{PrivateKey, SECRET, SecretBytes};
+
+/// What is to be made, before there is a value.
+struct Plan {
+    object: AttributeSet,
+    /// Bytes of the value, where the template settles it.
+    len: Option<usize>,
+}
+
+/// What the attributes of new keys follow from.
+struct Origin<'a> {
+    deriving: &'a Deriving,
+    base: &'a AttributeSet,
+    others: &'a [Usable],
+}
+
+impl Call<'_> {
+    /// Derives a secret key from the key `base` for each of `templates`, all or none; the first is
+    /// the one that every mechanism makes. PKCS#11 v3.1, C_DeriveKey.
+    ///
+    /// Errors: the templates', with the number of the template in `offending`;
+    /// `CKR_KEY_HANDLE_INVALID`, `CKR_KEY_TYPE_INCONSISTENT` (its type, CKA_DERIVE, or a value that
+    /// does not leave the TPM), `CKR_KEY_SIZE_RANGE`, `CKR_MECHANISM_INVALID`,
+    /// `CKR_MECHANISM_PARAM_INVALID`.
+    pub fn derive_keys(
+        &mut self,
+        choice: &MechanismChoice,
+        base: CK_OBJECT_HANDLE,
+        templates: &[Vec<RawAttribute>],
+        offending: &mut Option<usize>,
+    ) -> Result<Vec<CK_OBJECT_HANDLE>> {
+        let base = self.usable_key(base, choice, DERIVE).map_err(told)?;
+        let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
+        may_leave(&base.object.attributes, deriving.base_value())?;
+        let mut others = Vec::new();
+        for other in deriving.other_keys() {
+            let key = self.usable_key(other.handle, choice, DERIVE).map_err(told)?;
+            may_leave(&key.object.attributes, other.value)?;
+            others.push(key);
+        }
+        let origin = Origin { deriving: &deriving, base: &base.object.attributes, others: &others };
+        let mut plans = Vec::with_capacity(templates.len());
+        for (at, raw) in templates.iter().enumerate() {
+            plans.push(self.plan(&origin, raw).inspect_err(|_| *offending = Some(at))?);
+        }
+        let lens: Vec<_> = plans.iter().map(|plan| plan.len).collect();
+        let base = self.bind(base.object)?;
+        let others: Vec<_> =
+            others.into_iter().map(|key| self.bind(key.object)).collect::<Result<_>>()?;
+        let values = self.secrets(&deriving, &lens, &base, &others)?;
+        let mut drafts = Vec::with_capacity(plans.len());
+        for (at, (plan, value)) in plans.into_iter().zip(values).enumerate() {
+            drafts.push(self.derived(plan, &value).inspect_err(|_| *offending = Some(at))?);
+        }
+        self.add(drafts)
+    }
+
+    fn secrets(
+        &self,
+        deriving: &Deriving,
+        lens: &[Option<usize>],
+        base: &BoundKey,
+        others: &[BoundKey],
+    ) -> Result<Vec<SecretBytes>> {
+        let engine = &self.provider.engine;
+        let mut base = base.in_tpm(engine);
+        let others = others
+            .iter()
+            .map(|key| Box::new(key.in_tpm(engine)) as Box<dyn PrivateKey + '_>)
+            .collect();
+        deriving.derive(lens, &mut Keys { base: &mut base, others })
+    }
+
+    /// The object that the template `raw` describes, as far as it follows from its origin.
+    fn plan(&self, origin: &Origin<'_>, raw: &[RawAttribute]) -> Result<Plan> {
+        let mut given = nested::add(origin.base, CKA_DERIVE_TEMPLATE, template(raw)?)?;
+        if origin.deriving.makes_data() {
+            return self.plan_data(origin, given);
+        }
+        origin.guard(&mut given)?;
+        let path = Path::Derive {
+            always_sensitive: origin.is(CKA_ALWAYS_SENSITIVE),
+            never_extractable: origin.is(CKA_NEVER_EXTRACTABLE),
+        };
+        let object = new_object(path, &given, self.actor())?;
+        nested::check_added(origin.base, CKA_DERIVE_TEMPLATE, &object)?;
+        let len = match object.key_type() {
+            Some(CKK_AES) => Some(wanted_len(&object, None)?),
+            _ => wanted_len(&object, Some(0)).ok().filter(|len| *len > 0),
+        };
+        if len.is_some_and(|len| len > SECRET) {
+            return Err(Error::new(CKR_KEY_SIZE_RANGE, "no secret key is so long"));
+        }
+        Ok(Plan { object, len })
+    }
+
+    /// A data object. Its template says how long the value is by CKA_VALUE_LEN, as if it were a key.
+    /// PKCS#11 v3.2, "HKDF Data".
+    fn plan_data(&self, origin: &Origin<'_>, mut given: AttributeSet) -> Result<Plan> {
+        let class = Value::Ulong(CKO_DATA);
+        if given.has(CKA_VALUE)
+            || given.insert(CKA_CLASS, class.clone()).is_some_and(|c| c != class)
+        {
+            let why = "the mechanism makes a data object, and its value";
+            return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
+        }
+        let len = given.ulong(CKA_VALUE_LEN).map(|len| usize::try_from(len).unwrap_or(usize::MAX));
+        given.remove(CKA_VALUE_LEN);
+        let object = new_object(Path::Create, &given, self.actor())?;
+        nested::check_added(origin.base, CKA_DERIVE_TEMPLATE, &object)?;
+        Ok(Plan { object, len })
+    }
+
+    fn derived(&self, plan: Plan, value: &[u8]) -> Result<Draft> {
+        let Plan { mut object, .. } = plan;
+        if object.class() == Some(CKO_DATA) {
+            object.insert(CKA_VALUE, Value::bytes(value));
+            return Ok(Draft::plain(object));
+        }
+        self.draft_of_value(object, value).map_err(|error| match error.ck_rv() {
+            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
+            _ => error,
+        })
+    }
+}
+
+impl Origin<'_> {
+    /// What the mechanism says of CKA_SENSITIVE and CKA_EXTRACTABLE, said in the template `given`.
+    ///
+    /// Errors: `CKR_TEMPLATE_INCONSISTENT`.
+    fn guard(&self, given: &mut AttributeSet) -> Result<()> {
+        let shows = self.deriving.base_value() == BaseValue::Shown;
+        let sensitive = self.each().any(|key| key.is_true(CKA_SENSITIVE));
+        let yes = Value::Bool(true);
+        // What shows a sensitive value is as sensitive.
+        if shows
+            && sensitive
+            && given.insert(CKA_SENSITIVE, yes.clone()).is_some_and(|said| said != yes)
+        {
+            let why = "a key derived from a sensitive one is sensitive";
+            return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
+        }
+        if self.deriving.inherits() == Inherits::Any {
+            for cka in [CKA_SENSITIVE, CKA_EXTRACTABLE] {
+                if !given.has(cka) {
+                    given.insert(cka, Value::Bool(self.base.is_true(cka)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What new keys take over of the attribute `cka`.
+    fn is(&self, cka: CK_ATTRIBUTE_TYPE) -> bool {
+        match self.deriving.inherits() {
+            Inherits::Base => self.base.is_true(cka),
+            Inherits::All => self.each().all(|key| key.is_true(cka)),
+            Inherits::Any => self.each().any(|key| key.is_true(cka)),
+        }
+    }
+
+    /// The keys that it comes from.
+    fn each(&self) -> impl Iterator<Item = &AttributeSet> {
+        [self.base].into_iter().chain(self.others.iter().map(|key| &key.object.attributes))
+    }
+}
+
+/// Whether the value of `key` may leave the TPM, where that is what becomes of it.
+fn may_leave(key: &AttributeSet, value: BaseValue) -> Result<()> {
+    if value == BaseValue::Stays || key.is_true(CKA_EXTRACTABLE) {
+        return Ok(());
+    }
+    Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, "the key's value does not leave the TPM"))
+}
+
+/// `C_DeriveKey` has no code of its own for a key that is not for it.
+fn told(error: Error) -> Error {
+    match error.ck_rv() {
+        CKR_KEY_FUNCTION_NOT_PERMITTED => error.told_as(CKR_KEY_TYPE_INCONSISTENT),
+        _ => error,
+    }
+}
