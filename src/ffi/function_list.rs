@@ -15,6 +15,7 @@ use cryptoki_sys::{
     CK_VERSION_PTR, CK_VOID_PTR,
 };
 
+use super::aead::MessageParameter;
 use super::attributes::Template;
 use super::entry::{self, entry_points};
 use super::general::{self, Initialization, not_offered, not_parallel};
@@ -25,8 +26,8 @@ use super::mechanism::Mechanism;
 use super::output::{Output, Room};
 use super::scalar::Out;
 use super::{
-    decryption, digesting, dual, encryption, key_management, message, object, random, session,
-    signing, slot_and_token, verifying,
+    decryption, digesting, dual, encryption, key_management, message, message_encryption, object,
+    random, session, signing, slot_and_token, verifying,
 };
 
 pub(super) const VERSION_2_40: CK_VERSION = CK_VERSION { major: 2, minor: 40 };
@@ -322,39 +323,65 @@ entry_points! {
 
         // Message-based encryption functions
         C_MessageEncryptInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                             hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                             hKey: CK_OBJECT_HANDLE)
+            => message_encryption::message_encrypt_init(hSession, Mechanism::new(pMechanism), hKey);
         C_EncryptMessage(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                          ulParameterLen: CK_ULONG, pAssociatedData: CK_BYTE_PTR,
                          ulAssociatedDataLen: CK_ULONG, pPlaintext: CK_BYTE_PTR,
                          ulPlaintextLen: CK_ULONG, pCiphertext: CK_BYTE_PTR,
-                         pulCiphertextLen: CK_ULONG_PTR) => not_offered(hSession);
+                         pulCiphertextLen: CK_ULONG_PTR)
+            => message_encryption::encrypt_message(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pAssociatedData, ulAssociatedDataLen),
+                Input::new(pPlaintext, ulPlaintextLen),
+                Output::new(pCiphertext, pulCiphertextLen));
         C_EncryptMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                               ulParameterLen: CK_ULONG, pAssociatedData: CK_BYTE_PTR,
-                              ulAssociatedDataLen: CK_ULONG) => not_offered(hSession);
+                              ulAssociatedDataLen: CK_ULONG)
+            => message_encryption::encrypt_message_begin(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pAssociatedData, ulAssociatedDataLen));
         C_EncryptMessageNext(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                              ulParameterLen: CK_ULONG, pPlaintextPart: CK_BYTE_PTR,
                              ulPlaintextPartLen: CK_ULONG, pCiphertextPart: CK_BYTE_PTR,
                              pulCiphertextPartLen: CK_ULONG_PTR, flags: CK_FLAGS)
-            => not_offered(hSession);
-        C_MessageEncryptFinal(hSession: CK_SESSION_HANDLE) => not_offered(hSession);
+            => message_encryption::encrypt_message_next(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pPlaintextPart, ulPlaintextPartLen),
+                Output::new(pCiphertextPart, pulCiphertextPartLen), flags);
+        C_MessageEncryptFinal(hSession: CK_SESSION_HANDLE)
+            => message_encryption::message_encrypt_final(hSession);
 
         // Message-based decryption functions
         C_MessageDecryptInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
-                             hKey: CK_OBJECT_HANDLE) => not_offered(hSession);
+                             hKey: CK_OBJECT_HANDLE)
+            => message_encryption::message_decrypt_init(hSession, Mechanism::new(pMechanism), hKey);
         C_DecryptMessage(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                          ulParameterLen: CK_ULONG, pAssociatedData: CK_BYTE_PTR,
                          ulAssociatedDataLen: CK_ULONG, pCiphertext: CK_BYTE_PTR,
                          ulCiphertextLen: CK_ULONG, pPlaintext: CK_BYTE_PTR,
-                         pulPlaintextLen: CK_ULONG_PTR) => not_offered(hSession);
+                         pulPlaintextLen: CK_ULONG_PTR)
+            => message_encryption::decrypt_message(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pAssociatedData, ulAssociatedDataLen),
+                Input::new(pCiphertext, ulCiphertextLen),
+                Output::new(pPlaintext, pulPlaintextLen));
         C_DecryptMessageBegin(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                               ulParameterLen: CK_ULONG, pAssociatedData: CK_BYTE_PTR,
-                              ulAssociatedDataLen: CK_ULONG) => not_offered(hSession);
+                              ulAssociatedDataLen: CK_ULONG)
+            => message_encryption::decrypt_message_begin(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pAssociatedData, ulAssociatedDataLen));
         C_DecryptMessageNext(hSession: CK_SESSION_HANDLE, pParameter: CK_VOID_PTR,
                              ulParameterLen: CK_ULONG, pCiphertextPart: CK_BYTE_PTR,
                              ulCiphertextPartLen: CK_ULONG, pPlaintextPart: CK_BYTE_PTR,
                              pulPlaintextPartLen: CK_ULONG_PTR, flags: CK_FLAGS)
-            => not_offered(hSession);
-        C_MessageDecryptFinal(hSession: CK_SESSION_HANDLE) => not_offered(hSession);
+            => message_encryption::decrypt_message_next(
+                hSession, MessageParameter::new(pParameter.cast(), ulParameterLen),
+                Input::new(pCiphertextPart, ulCiphertextPartLen),
+                Output::new(pPlaintextPart, pulPlaintextPartLen), flags);
+        C_MessageDecryptFinal(hSession: CK_SESSION_HANDLE)
+            => message_encryption::message_decrypt_final(hSession);
 
         // Message-based signing and MACing functions
         C_MessageSignInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,

@@ -58,6 +58,11 @@ impl Mechanism<'_> {
         self.choice_by(parameter_shape, aead::wrapping)?.ok_or_else(missing)
     }
 
+    /// The mechanism of a process of messages, or `None` for NULL. Errors: as `choice`'s.
+    pub(super) fn for_messages(&self) -> Result<Option<MechanismChoice>> {
+        self.choice_by(parameter_shape, aead::messages)
+    }
+
     fn choice_by(
         &self,
         shape_of: impl FnOnce(CK_MECHANISM_TYPE) -> Option<ParameterShape>,

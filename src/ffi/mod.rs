@@ -7,9 +7,9 @@
 //! input           bytes in                 output        bytes out, the two-call convention
 //! scalar          one value out            list          arrays of handles and numbers out
 //! attributes      templates in             answers       values out, into a template
-//! mechanism       CK_MECHANISM in
+//! mechanism       CK_MECHANISM in        aead          what GCM and CCM have for it, and for messages
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
-//! message, dual, key_management, random     bodies of a few lines, by heading of the specification
+//! message, message_encryption, dual, key_management, random     bodies of a few lines, by heading of the specification
 //! ```
 //!
 //! A shell wraps each pointer in an argument type (`Input`, `Output`, ...), whose constructor is
@@ -40,6 +40,7 @@ mod key_management;
 mod list;
 mod mechanism;
 mod message;
+mod message_encryption;
 mod object;
 mod output;
 mod random;

@@ -108,6 +108,19 @@ impl Aead {
         Self { mode, direction, given, most, hash_key, running, taken: 0, held }
     }
 
+    /// Begins anew, with another message of the same key.
+    pub(super) fn restart(&mut self, given: &Given) {
+        self.given = given.clone();
+        self.running = None;
+        self.taken = 0;
+        self.held = Vec::new();
+    }
+
+    /// Bytes that wait for their tag.
+    pub(super) fn held_len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Bytes of the tag.
     pub(super) fn tag_len(&self) -> usize {
         self.given.tag_len
@@ -340,7 +353,8 @@ impl Mac {
                 Ok(())
             }
             Self::Chain(chain, head) => {
-                let missing = if last { chain.missing(head.len() + plain.len()) } else { 0 };
+                let missing =
+                    if last { chain.missing(head.len().saturating_add(plain.len())) } else { 0 };
                 let zeros = [0; BLOCK];
                 let zeros = zeros.get(..missing).unwrap_or_default();
                 let input = Zeroizing::new([&std::mem::take(head), plain, zeros].concat());

@@ -14,6 +14,7 @@
 //! | `implicit_rejection.rs` | what stands in for a plaintext whose padding is bad |
 //! | `cipher.rs` | AES in its modes, in parts |
 //! | `aead.rs` `ghash.rs` | AES in GCM and CCM |
+//! | `messages.rs` `nonce.rs` | the same message by message, and the nonces it makes for them |
 //! | `chain.rs` | blocks that are chained without being heard |
 //! | `key_wrap.rs` | AES key wrapping |
 //! | `mac.rs` | HMAC and CMAC |
@@ -44,7 +45,9 @@ mod implicit_rejection;
 mod key_pair;
 mod key_wrap;
 mod mac;
+mod messages;
 mod mgf1;
+mod nonce;
 pub mod parameter;
 mod recovery;
 mod row;
@@ -77,6 +80,7 @@ pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
+pub use messages::{DecryptingMessages, EncryptingMessages, Sealed, with_nonce};
 pub use recovery::Recovering;
 pub use row::{BaseValue, Mechanism, RunsIn, find, offered, parameter_shape};
 pub use secret_key::secret_key;

@@ -246,8 +246,12 @@ impl Mechanism {
         let mac = self.mac.is_some();
         let signs = if self.sign.is_some() || mac { CKF_MESSAGE_SIGN } else { 0 };
         let verifies = if self.verify.is_some() || mac { CKF_MESSAGE_VERIFY } else { 0 };
-        let whole = signs | verifies;
-        let parts = whole != 0 && (self.hash.is_some() || mac);
+        let encrypts = match self.aead {
+            Some(_) => CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT,
+            None => 0,
+        };
+        let whole = signs | verifies | encrypts;
+        let parts = whole != 0 && (self.hash.is_some() || mac || self.aead.is_some());
         whole | if parts { CKF_MULTI_MESSAGE } else { 0 }
     }
 

@@ -101,6 +101,28 @@ impl Task {
         abilities: &Abilities,
         key: &KeyFacts,
     ) -> Result<Self> {
+        let (row, key) = Self::row_and_key(choice, abilities, key)?;
+        let task = Self {
+            row,
+            parameter: Checked::new(row, &choice.parameter)?,
+            key,
+            scheme: None,
+            tpm_hashes: HashAlg::ALL.into_iter().filter(|&h| abilities.has_hash(h)).collect(),
+            check: true,
+            input_buffer: abilities.input_buffer,
+        };
+        (row.accepts)(&task)?;
+        Ok(task)
+    }
+
+    /// A row and a key that go together, whatever the parameter.
+    ///
+    /// Errors: as [`new`](Self::new)'s.
+    pub(super) fn row_and_key(
+        choice: &MechanismChoice,
+        abilities: &Abilities,
+        key: &KeyFacts,
+    ) -> Result<(&'static Mechanism, KeyInUse)> {
         let row = find(choice.ckm, abilities)?;
         let key = match key {
             KeyFacts::Public(key) => {
@@ -116,22 +138,12 @@ impl Task {
         if !row.key_bits.contains(&key.bits()) {
             return Err(Error::new(CKR_KEY_SIZE_RANGE, format!("{}: key size", row.name)));
         }
-        let task = Self {
-            row,
-            parameter: Checked::new(row, &choice.parameter)?,
-            key,
-            scheme: None,
-            tpm_hashes: HashAlg::ALL.into_iter().filter(|&h| abilities.has_hash(h)).collect(),
-            check: true,
-            input_buffer: abilities.input_buffer,
-        };
-        (row.accepts)(&task)?;
-        Ok(task)
+        Ok((row, key))
     }
 
     /// Bytes of the most whole blocks that the TPM takes in one command.
     pub(super) fn whole_blocks(&self) -> usize {
-        (self.input_buffer / BLOCK).max(1).saturating_mul(BLOCK)
+        whole_blocks(self.input_buffer)
     }
 
     /// The RSA key, which [`new`](Self::new) made sure it is.
@@ -149,6 +161,11 @@ impl Task {
             _ => Err(Error::bug("an EC mechanism with another key")),
         }
     }
+}
+
+/// Bytes of the most whole blocks in `buffer` bytes; one at least.
+pub(super) fn whole_blocks(buffer: usize) -> usize {
+    (buffer / BLOCK).max(1).saturating_mul(BLOCK)
 }
 
 /// What `row` does, or the refusal of a mechanism that exists for other functions only.

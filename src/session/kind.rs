@@ -1,8 +1,9 @@
 //! Which kinds of operation may be active together in one session.
 
 use cryptoki_sys::{
-    CK_FLAGS, CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_FIND_OBJECTS, CKF_MESSAGE_SIGN,
-    CKF_MESSAGE_VERIFY, CKF_SIGN, CKF_SIGN_RECOVER, CKF_VERIFY, CKF_VERIFY_RECOVER,
+    CK_FLAGS, CKF_DECRYPT, CKF_DIGEST, CKF_ENCRYPT, CKF_FIND_OBJECTS, CKF_MESSAGE_DECRYPT,
+    CKF_MESSAGE_ENCRYPT, CKF_MESSAGE_SIGN, CKF_MESSAGE_VERIFY, CKF_SIGN, CKF_SIGN_RECOVER,
+    CKF_VERIFY, CKF_VERIFY_RECOVER,
 };
 
 /// A kind of operation a session can have one of.
@@ -24,6 +25,10 @@ pub enum Kind {
     VerifyRecover,
     /// `C_VerifySignatureInit`: a verification whose signature is known first.
     VerifySignature,
+    /// `C_MessageEncryptInit`.
+    MessageEncrypt,
+    /// `C_MessageDecryptInit`.
+    MessageDecrypt,
     /// `C_MessageSignInit`.
     MessageSign,
     /// `C_MessageVerifyInit`.
@@ -43,7 +48,7 @@ const PAIRS: [(Kind, Kind); 4] = [
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Encrypt,
         Self::Decrypt,
         Self::Digest,
@@ -52,6 +57,8 @@ impl Kind {
         Self::Verify,
         Self::VerifyRecover,
         Self::VerifySignature,
+        Self::MessageEncrypt,
+        Self::MessageDecrypt,
         Self::MessageSign,
         Self::MessageVerify,
         Self::Search,
@@ -76,6 +83,8 @@ impl Kind {
             Self::SignRecover => CKF_SIGN_RECOVER,
             Self::Verify | Self::VerifySignature => CKF_VERIFY,
             Self::VerifyRecover => CKF_VERIFY_RECOVER,
+            Self::MessageEncrypt => CKF_MESSAGE_ENCRYPT,
+            Self::MessageDecrypt => CKF_MESSAGE_DECRYPT,
             Self::MessageSign => CKF_MESSAGE_SIGN,
             Self::MessageVerify => CKF_MESSAGE_VERIFY,
             Self::Search => CKF_FIND_OBJECTS,

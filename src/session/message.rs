@@ -44,6 +44,11 @@ impl<O> Messages<O> {
         }
     }
 
+    /// The process, to look at.
+    pub(super) fn get(&self) -> Option<&O> {
+        self.0.as_ref().map(|(process, _)| process)
+    }
+
     /// Begins a process. The caller has checked that nothing stands in its way.
     pub fn begin(&mut self, process: O) {
         self.0 = Some((process, Active::default()));
@@ -57,7 +62,7 @@ impl<O> Messages<O> {
     /// `C_Message…Final`: as [`cancel`](Self::cancel).
     ///
     /// Errors: `CKR_OPERATION_NOT_INITIALIZED`.
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         if self.cancel() { Ok(()) } else { Err(not_initialized()) }
     }
 
@@ -65,7 +70,7 @@ impl<O> Messages<O> {
     ///
     /// Errors: `CKR_OPERATION_NOT_INITIALIZED`; `CKR_OPERATION_ACTIVE` amid a message in parts,
     /// which ends that message.
-    fn one_shot(&mut self, call: impl FnOnce(&mut O) -> Result<Delivery>) -> Result<()> {
+    pub(super) fn one_shot(&mut self, call: impl FnOnce(&mut O) -> Result<Delivery>) -> Result<()> {
         let (process, message) = self.process()?;
         if !message.is_active() {
             message.begin(());
@@ -77,7 +82,7 @@ impl<O> Messages<O> {
     ///
     /// Errors: `CKR_OPERATION_NOT_INITIALIZED`; `CKR_OPERATION_ACTIVE` while a message is not done,
     /// which it outlives.
-    fn begin_message(&mut self, start: impl FnOnce(&mut O) -> Result<()>) -> Result<()> {
+    pub(super) fn begin_message(&mut self, start: impl FnOnce(&mut O) -> Result<()>) -> Result<()> {
         let (process, message) = self.process()?;
         if message.is_active() {
             return Err(Error::new(CKR_OPERATION_ACTIVE, "another message is not done"));
@@ -96,10 +101,19 @@ impl<O> Messages<O> {
         message.update(|()| call(process))
     }
 
+    /// The same with output: any error but `CKR_BUFFER_TOO_SMALL` ends the message.
+    pub(super) fn next_into(
+        &mut self,
+        call: impl FnOnce(&mut O) -> Result<Delivery>,
+    ) -> Result<()> {
+        let (process, message) = self.process()?;
+        message.update_into(|()| call(process)).map(drop)
+    }
+
     /// The last `C_…MessageNext`: ends the message unless the caller comes back for the result.
     ///
     /// Errors: as [`next`](Self::next)'s.
-    fn last(&mut self, call: impl FnOnce(&mut O) -> Result<Delivery>) -> Result<()> {
+    pub(super) fn last(&mut self, call: impl FnOnce(&mut O) -> Result<Delivery>) -> Result<()> {
         let (process, message) = self.process()?;
         message.finish(|()| call(process))
     }

@@ -13,7 +13,7 @@
 //! | `object.rs`, `search.rs` | object management |
 //! | `described.rs` | the profile and mechanism objects |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
-//! | `message.rs` | many messages signed or verified with one key |
+//! | `message.rs`, `message_encryption.rs` | many messages signed or verified, encrypted or decrypted with one key |
 //! | `saved_state.rs` | operations saved and restored |
 //! | `wrapping.rs` `deriving.rs` | keys under other keys; keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
@@ -33,6 +33,7 @@ mod key_management;
 pub mod kind;
 mod login;
 mod message;
+mod message_encryption;
 pub mod object;
 pub mod operation;
 mod random;
@@ -69,6 +70,8 @@ use std::sync::MutexGuard as Guard;
 pub struct Session {
     encrypting: Active<encryption::Encryption>,
     decrypting: Active<decryption::Decryption>,
+    encrypting_messages: Messages<message_encryption::Encryption>,
+    decrypting_messages: Messages<message_encryption::Decryption>,
     digesting: Active<Digesting>,
     signing: Active<signing::Signature>,
     signing_recoverably: Active<signing::Signature>,
@@ -92,6 +95,8 @@ impl Session {
             Kind::Verify => self.verifying.is_active(),
             Kind::VerifyRecover => self.recovering.is_active(),
             Kind::VerifySignature => self.verifying_known.is_active(),
+            Kind::MessageEncrypt => self.encrypting_messages.is_active(),
+            Kind::MessageDecrypt => self.decrypting_messages.is_active(),
             Kind::MessageSign => self.signing_messages.is_active(),
             Kind::MessageVerify => self.verifying_messages.is_active(),
             Kind::Search => self.searching.is_active(),
@@ -108,6 +113,8 @@ impl Session {
             Kind::Verify => self.verifying.cancel(),
             Kind::VerifyRecover => self.recovering.cancel(),
             Kind::VerifySignature => self.verifying_known.cancel(),
+            Kind::MessageEncrypt => self.encrypting_messages.cancel(),
+            Kind::MessageDecrypt => self.decrypting_messages.cancel(),
             Kind::MessageSign => self.signing_messages.cancel(),
             Kind::MessageVerify => self.verifying_messages.cancel(),
             Kind::Search => self.searching.cancel(),
@@ -131,6 +138,8 @@ impl Session {
         self.signing_recoverably.cancel_if(|operation| stale(&operation.key));
         self.signing_messages.cancel_if(|operation| stale(&operation.key));
         self.decrypting.cancel_if(|operation| stale(&operation.key));
+        self.encrypting_messages.cancel_if(|operation| stale(&operation.key));
+        self.decrypting_messages.cancel_if(|operation| stale(&operation.key));
         self.encrypting.cancel_if(|operation| secret(&operation.key));
         self.verifying.cancel_if(|operation| secret(&operation.key));
         self.verifying_known.cancel_if(|operation| secret(&operation.verification.key));

@@ -10,6 +10,7 @@ pub mod derive;
 pub mod fixture;
 pub mod known;
 pub mod mechanisms;
+pub mod message_encryption;
 pub mod openssl;
 pub mod p11;
 pub mod peer;
