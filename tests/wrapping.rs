@@ -8,35 +8,6 @@ use common::p11::*;
 use common::wrapping::*;
 use cryptoki_sys::*;
 
-const KEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-
-fn secret(key_type: CK_KEY_TYPE, value: &[u8], usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
-    let mut template = vec![
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, key_type),
-        bytes(CKA_VALUE, value),
-        flag(CKA_EXTRACTABLE, true),
-        flag(CKA_SENSITIVE, false),
-    ];
-    template.extend(usages.iter().map(|usage| flag(*usage, true)));
-    template
-}
-
-/// A key that wraps and unwraps.
-fn kek(p: &P11, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-    p.create(session, &secret(CKK_AES, &KEK, &[CKA_WRAP, CKA_UNWRAP])).unwrap()
-}
-
-/// What an unwrapped AES key is made from.
-fn unwrapped(key_type: CK_KEY_TYPE) -> Vec<Attr> {
-    vec![
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, key_type),
-        flag(CKA_EXTRACTABLE, true),
-        flag(CKA_SENSITIVE, false),
-    ]
-}
-
 #[test]
 fn the_published_wrappings_come_out_of_the_tpm() {
     let t = Token::new();
@@ -109,8 +80,11 @@ fn a_secret_key_goes_and_comes_under_every_mechanism_that_wraps() {
         (Mech::plain(CKM_AES_KEY_WRAP), aes, aes),
         (Mech::plain(CKM_AES_KEY_WRAP_KWP), aes, aes),
         (iv(CKM_AES_CTS), aes, aes),
+        (gcm(b"twelve bytes", b"associated", 96), aes, aes),
+        (ccm(0, b"twelve bytes", b"associated", 8), aes, aes),
         (Mech::plain(CKM_RSA_PKCS), public, private),
         (Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""), public, private),
+        (rsa_aes(256, CKM_SHA256, CKG_MGF1_SHA256), public, private),
     ] {
         for (key_type, len) in [(CKK_AES, 16), (CKK_AES, 32), (CKK_GENERIC_SECRET, 20)] {
             let value = vec![0x6b; len];

@@ -11,8 +11,8 @@ use cryptoki_sys::{
 use super::input::{Input, copied};
 use super::mechanism::{invalid, pointed_to, structure};
 use crate::error::{Error, Result};
-use crate::mechanism::AeadMode;
 use crate::mechanism::parameter::{AeadParameter, Parameter};
+use crate::mechanism::{AeadMode, Sealed};
 
 /// More associated data than is taken: with more, nothing could be told from a length that is wrong.
 const MOST_AAD: CK_ULONG = 64 << 20;
@@ -84,6 +84,23 @@ pub(super) fn wrapping(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resul
     Ok(Parameter::Aead(parameter))
 }
 
+/// Where a nonce goes that was made for a wrapping: into the structure that [`wrapping`] read.
+pub(super) fn wrapping_places(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Result<Places> {
+    let (nonce, nonce_len) = match mode {
+        AeadMode::Gcm => {
+            // SAFETY: plain numbers and pointers, of which every value is one.
+            let given: CK_GCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+            (given.pIv, pointed_to(given.pIv, given.ulIvLen)?.len())
+        }
+        AeadMode::Ccm => {
+            // SAFETY: plain numbers and pointers, of which every value is one.
+            let given: CK_CCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+            (given.pNonce, pointed_to(given.pNonce, given.ulNonceLen)?.len())
+        }
+    };
+    Ok(Places { nonce, nonce_len, tag: ptr::null_mut(), tag_len: 0 })
+}
+
 /// A copy of associated data.
 fn associated(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
     if len > MOST_AAD {
@@ -128,7 +145,16 @@ impl<'call> MessageParameter<'call> {
     /// NULL, is readable and writable for the lifetime, in which nobody but this library touches it.
     pub(super) unsafe fn new(place: *const u8, len: CK_ULONG) -> Self {
         // SAFETY: by this function's contract.
-        Self { structure: unsafe { Input::new(place, len) }, len }
+        unsafe { Self::of(Input::new(place, len), len) }
+    }
+
+    /// The same of `structure`, which has `len` bytes.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new)'s.
+    pub(super) unsafe fn of(structure: Input<'call>, len: CK_ULONG) -> Self {
+        Self { structure, len }
     }
 
     /// The parameter, with the associated data that came beside it. `mode` is that of the process, if
@@ -220,6 +246,15 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Writes what something was encrypted with, once it is.
+    pub(super) fn tell(&self, sealed: Option<Sealed>) -> Result<()> {
+        let Some(sealed) = sealed else { return Ok(()) };
+        if let Some(nonce) = sealed.nonce {
+            self.write_nonce(&nonce)?;
+        }
+        self.write_tag(&sealed.tag)
+    }
+
     /// Writes a nonce that was made here, as long as the one in its place.
     pub(super) fn write_nonce(&self, nonce: &[u8]) -> Result<()> {
         if nonce.len() != self.nonce_len {
@@ -232,7 +267,7 @@ impl Places {
     }
 
     /// Writes a tag, as long as was said.
-    pub(super) fn write_tag(&self, tag: &[u8]) -> Result<()> {
+    fn write_tag(&self, tag: &[u8]) -> Result<()> {
         if tag.len() as CK_ULONG != self.tag_len || self.tag.is_null() {
             return Err(Error::bug("a tag of another length"));
         }

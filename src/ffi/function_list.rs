@@ -472,12 +472,19 @@ entry_points! {
                                hWrappingKey: CK_OBJECT_HANDLE, hKey: CK_OBJECT_HANDLE,
                                pAssociatedData: CK_BYTE_PTR, ulAssociatedDataLen: CK_ULONG,
                                pWrappedKey: CK_BYTE_PTR, pulWrappedKeyLen: CK_ULONG_PTR)
-            => not_offered(hSession);
+            => key_management::wrap_key_authenticated(
+                hSession, Mechanism::new(pMechanism), hWrappingKey, hKey,
+                Input::new(pAssociatedData, ulAssociatedDataLen),
+                Output::new(pWrappedKey, pulWrappedKeyLen));
         C_UnwrapKeyAuthenticated(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                                  hUnwrappingKey: CK_OBJECT_HANDLE, pWrappedKey: CK_BYTE_PTR,
                                  ulWrappedKeyLen: CK_ULONG, pTemplate: CK_ATTRIBUTE_PTR,
                                  ulAttributeCount: CK_ULONG, pAssociatedData: CK_BYTE_PTR,
                                  ulAssociatedDataLen: CK_ULONG, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::unwrap_key_authenticated(
+                hSession, Mechanism::new(pMechanism), hUnwrappingKey,
+                Input::new(pWrappedKey, ulWrappedKeyLen),
+                Template::new(pTemplate, ulAttributeCount),
+                Input::new(pAssociatedData, ulAssociatedDataLen), Out::new(phKey));
     }
 }

@@ -8,6 +8,7 @@ use super::mechanism::Mechanism;
 use super::output::Output;
 use super::scalar::Out;
 use crate::error::Result;
+use crate::mechanism::parameter::{MechanismChoice, Parameter};
 use crate::provider;
 
 /// `C_GenerateKey`.
@@ -31,7 +32,50 @@ pub(super) fn wrap_key(
     wrapped: Output<'_>,
 ) -> Result<()> {
     provider::with_session(session, |call| {
-        call.wrap_key(&mechanism.for_wrapping()?, wrapping_key, key, wrapped)
+        let choice = mechanism.for_wrapping()?;
+        match call.wrap_key(&choice, wrapping_key, key, wrapped)? {
+            Some(nonce) => mechanism.write_nonce(&nonce),
+            None => Ok(()),
+        }
+    })
+}
+
+/// `C_WrapKeyAuthenticated`.
+pub(super) fn wrap_key_authenticated(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    wrapping_key: CK_OBJECT_HANDLE,
+    key: CK_OBJECT_HANDLE,
+    aad: Input<'_>,
+    wrapped: Output<'_>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        let (ckm, message) = mechanism.for_authenticated_wrapping(aad)?;
+        let (given, places) = message.sealing()?;
+        let choice = MechanismChoice { ckm, parameter: Parameter::Aead(given) };
+        let sealed = call.wrap_key_authenticated(&choice, wrapping_key, key, wrapped)?;
+        places.tell(sealed)
+    })
+}
+
+/// `C_UnwrapKeyAuthenticated`.
+pub(super) fn unwrap_key_authenticated(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    unwrapping_key: CK_OBJECT_HANDLE,
+    wrapped: Input<'_>,
+    template: Template<'_>,
+    aad: Input<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        key.fill(|| {
+            let (ckm, message) = mechanism.for_authenticated_wrapping(aad)?;
+            let (given, tag) = message.opening()?;
+            let choice = MechanismChoice { ckm, parameter: Parameter::Aead(given) };
+            let (wrapped, template) = (wrapped.bytes()?, template.read()?);
+            call.unwrap_key_authenticated(&choice, unwrapping_key, wrapped, &tag, &template)
+        })
     })
 }
 

@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use cryptoki_sys::{
     CK_AES_CBC_ENCRYPT_DATA_PARAMS, CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EXTRACT_PARAMS,
     CK_KEY_DERIVATION_STRING_DATA, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
-    CK_OBJECT_HANDLE, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_ULONG, CKR_ARGUMENTS_BAD,
-    CKR_MECHANISM_PARAM_INVALID, CKZ_DATA_SPECIFIED,
+    CK_OBJECT_HANDLE, CK_RSA_AES_KEY_WRAP_PARAMS, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS,
+    CK_ULONG, CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID,
+    CKZ_DATA_SPECIFIED,
 };
 
-use super::aead;
+use super::aead::{self, Message, MessageParameter};
 use super::derivation::{self, AdditionalKey};
 use super::input::{Input, copied};
 use crate::error::{Error, Result};
@@ -26,16 +27,16 @@ pub(super) struct Mechanism<'call> {
     memory: PhantomData<&'call CK_MECHANISM>,
 }
 
-impl Mechanism<'_> {
+impl<'call> Mechanism<'call> {
     /// Takes down the caller's pointer; looks at nothing yet.
     ///
     /// # Safety
     ///
     /// If `place` is not NULL it points to a `CK_MECHANISM` of any alignment. If its `pParameter`
     /// is not NULL, `ulParameterLen` bytes there are readable, and if they are the structure that
-    /// belongs to the mechanism, so is what that points to, and where it points to a handle that
-    /// is a result, that may be written. All this holds for the lifetime, in which nobody else
-    /// writes to any of it.
+    /// belongs to the mechanism, so is what that points to; where the standard says that a function
+    /// returns something there, it is writable. All this holds for the lifetime, in which nobody but
+    /// this library writes to any of it.
     pub(super) unsafe fn new(place: *const CK_MECHANISM) -> Self {
         Self { place, memory: PhantomData }
     }
@@ -58,6 +59,50 @@ impl Mechanism<'_> {
         self.choice_by(parameter_shape, aead::wrapping)?.ok_or_else(missing)
     }
 
+    /// Writes the nonce that a key was wrapped with to where the parameter has its own.
+    pub(super) fn write_nonce(&self, nonce: &[u8]) -> Result<()> {
+        let (ckm, bytes, len) = self.raw().ok_or_else(missing)?;
+        match parameter_shape(ckm) {
+            Some(ParameterShape::Aead(mode)) => {
+                aead::wrapping_places(mode, bytes, len)?.write_nonce(nonce)
+            }
+            _ => Err(Error::bug("a nonce for a mechanism without one")),
+        }
+    }
+
+    /// The mechanism that wraps or unwraps a key whose tag is apart: `aad` and a message's parameter.
+    ///
+    /// Errors: as `required`'s; `CKR_MECHANISM_INVALID` for a mechanism without a tag.
+    pub(super) fn for_authenticated_wrapping(
+        &self,
+        aad: Input<'_>,
+    ) -> Result<(CK_MECHANISM_TYPE, Message)> {
+        let (ckm, bytes, len) = self.raw().ok_or_else(missing)?;
+        match parameter_shape(ckm) {
+            Some(ParameterShape::Aead(mode)) => {
+                // SAFETY: by `Mechanism::new`'s contract.
+                let parameter = unsafe { MessageParameter::of(bytes, len) };
+                let mut message = parameter.read(Some(mode), Some(aad))?;
+                // It is the wrapped key's, whatever is said of it.
+                message.parameter.data_len = None;
+                Ok((ckm, message))
+            }
+            _ => Err(Error::new(CKR_MECHANISM_INVALID, "nothing is authenticated by it")),
+        }
+    }
+
+    /// The type, the parameter and its length; `None` for NULL.
+    fn raw(&self) -> Option<(CK_MECHANISM_TYPE, Input<'call>, CK_ULONG)> {
+        if self.place.is_null() {
+            return None;
+        }
+        // SAFETY: not NULL, so it points to a CK_MECHANISM by `new`'s contract.
+        let given = unsafe { self.place.read_unaligned() };
+        // SAFETY: by `new`'s contract.
+        let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
+        Some((given.mechanism, bytes, given.ulParameterLen))
+    }
+
     /// The mechanism of a process of messages, or `None` for NULL. Errors: as `choice`'s.
     pub(super) fn for_messages(&self) -> Result<Option<MechanismChoice>> {
         self.choice_by(parameter_shape, aead::messages)
@@ -68,85 +113,71 @@ impl Mechanism<'_> {
         shape_of: impl FnOnce(CK_MECHANISM_TYPE) -> Option<ParameterShape>,
         aead: fn(AeadMode, Input<'_>, CK_ULONG) -> Result<Parameter>,
     ) -> Result<Option<MechanismChoice>> {
-        if self.place.is_null() {
-            return Ok(None);
-        }
-        // SAFETY: not NULL, so it points to a CK_MECHANISM by `new`'s contract.
-        let given = unsafe { self.place.read_unaligned() };
-        // SAFETY: by `new`'s contract.
-        let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
-        let parameter = match shape_of(given.mechanism) {
+        let Some((ckm, bytes, len)) = self.raw() else { return Ok(None) };
+        let parameter = match shape_of(ckm) {
             // The mechanism is refused by name; nothing is known of what the pointer means.
             None => Parameter::None,
-            Some(ParameterShape::None) => match believed(bytes, given.ulParameterLen)? {
+            Some(ParameterShape::None) => match believed(bytes, len)? {
                 [] => Parameter::None,
                 bytes => Parameter::Bytes(copied(bytes)?),
             },
             Some(ParameterShape::Pss) => {
                 // SAFETY: plain numbers, of which every value is one.
-                pss(unsafe { structure(bytes, given.ulParameterLen) }?)
+                pss(unsafe { structure(bytes, len) }?)
             }
             Some(ParameterShape::Oaep) => {
                 // SAFETY: plain numbers and a pointer, of which every value is one.
-                oaep(unsafe { structure(bytes, given.ulParameterLen) }?)?
+                oaep(unsafe { structure(bytes, len) }?)?
             }
-            Some(ParameterShape::OptionalIv(_)) => match believed(bytes, given.ulParameterLen)? {
+            Some(ParameterShape::RsaAes) => {
+                // SAFETY: a plain number and a pointer, of which every value is one.
+                rsa_aes(unsafe { structure(bytes, len) }?)?
+            }
+            Some(ParameterShape::OptionalIv(_)) => match believed(bytes, len)? {
                 [] => Parameter::None,
                 bytes => Parameter::Bytes(copied(bytes)?),
             },
             Some(ParameterShape::Data) => {
                 // SAFETY: a pointer and a number, of which every value is one.
-                let given: CK_KEY_DERIVATION_STRING_DATA =
-                    unsafe { structure(bytes, given.ulParameterLen) }?;
+                let given: CK_KEY_DERIVATION_STRING_DATA = unsafe { structure(bytes, len) }?;
                 Parameter::Data(pointed_to(given.pData, given.ulLen)?)
             }
             Some(ParameterShape::BitIndex) => {
                 // SAFETY: a plain number, of which every value is one.
-                Parameter::BitIndex(unsafe {
-                    structure::<CK_EXTRACT_PARAMS>(bytes, given.ulParameterLen)
-                }?)
+                Parameter::BitIndex(unsafe { structure::<CK_EXTRACT_PARAMS>(bytes, len) }?)
             }
             Some(ParameterShape::CbcData) => {
                 // SAFETY: bytes, a pointer and a number, of which every value is one.
-                let given: CK_AES_CBC_ENCRYPT_DATA_PARAMS =
-                    unsafe { structure(bytes, given.ulParameterLen) }?;
+                let given: CK_AES_CBC_ENCRYPT_DATA_PARAMS = unsafe { structure(bytes, len) }?;
                 let data = pointed_to(given.pData, given.length)?;
                 Parameter::CbcData { iv: given.iv, data }
             }
             Some(ParameterShape::Ecdh) => {
                 // SAFETY: plain numbers and pointers, of which every value is one.
-                ecdh(unsafe { structure(bytes, given.ulParameterLen) }?)?
+                ecdh(unsafe { structure(bytes, len) }?)?
             }
-            Some(ParameterShape::Aead(mode)) => aead(mode, bytes, given.ulParameterLen)?,
             Some(ParameterShape::KeyHandle) => {
                 // SAFETY: a plain number, of which every value is one.
-                Parameter::KeyHandle(unsafe {
-                    structure::<CK_OBJECT_HANDLE>(bytes, given.ulParameterLen)
-                }?)
+                Parameter::KeyHandle(unsafe { structure::<CK_OBJECT_HANDLE>(bytes, len) }?)
             }
-            Some(ParameterShape::Hkdf) => derivation::hkdf(bytes, given.ulParameterLen)?,
+            Some(ParameterShape::Hkdf) => derivation::hkdf(bytes, len)?,
             Some(ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf) => {
-                derivation::kdf(bytes, given.ulParameterLen)?
+                derivation::kdf(bytes, len)?
             }
-            Some(ParameterShape::FeedbackKdf) => {
-                derivation::feedback_kdf(bytes, given.ulParameterLen)?
-            }
-            Some(ParameterShape::Iv) => {
-                Parameter::Bytes(copied(believed(bytes, given.ulParameterLen)?)?)
-            }
+            Some(ParameterShape::FeedbackKdf) => derivation::feedback_kdf(bytes, len)?,
+            Some(ParameterShape::Aead(mode)) => aead(mode, bytes, len)?,
+            Some(ParameterShape::Iv) => Parameter::Bytes(copied(believed(bytes, len)?)?),
             Some(ParameterShape::Counter) => {
                 // SAFETY: plain numbers, of which every value is one.
-                let given: CK_AES_CTR_PARAMS = unsafe { structure(bytes, given.ulParameterLen) }?;
+                let given: CK_AES_CTR_PARAMS = unsafe { structure(bytes, len) }?;
                 Parameter::Counter { bits: given.ulCounterBits, block: given.cb }
             }
             Some(ParameterShape::MacLength) => {
                 // SAFETY: a plain number, of which every value is one.
-                Parameter::MacLength(unsafe {
-                    structure::<CK_MAC_GENERAL_PARAMS>(bytes, given.ulParameterLen)
-                }?)
+                Parameter::MacLength(unsafe { structure::<CK_MAC_GENERAL_PARAMS>(bytes, len) }?)
             }
         };
-        Ok(Some(MechanismChoice { ckm: given.mechanism, parameter }))
+        Ok(Some(MechanismChoice { ckm, parameter }))
     }
 }
 
@@ -159,14 +190,12 @@ impl<'call> Mechanism<'call> {
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
     pub(super) fn additional_keys(&self) -> Result<Vec<AdditionalKey<'call>>> {
-        if self.place.is_null() {
-            return Ok(Vec::new());
+        match self.raw() {
+            Some((ckm, bytes, len)) => {
+                derivation::additional_keys(parameter_shape(ckm), bytes, len)
+            }
+            None => Ok(Vec::new()),
         }
-        // SAFETY: not NULL, so it points to a CK_MECHANISM by `new`'s contract.
-        let given = unsafe { self.place.read_unaligned() };
-        // SAFETY: by `new`'s contract.
-        let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
-        derivation::additional_keys(parameter_shape(given.mechanism), bytes, given.ulParameterLen)
     }
 }
 
@@ -183,6 +212,19 @@ fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
         return Err(invalid("source of the encoding parameter"));
     }
     Ok(Parameter::Oaep { hash: given.hashAlg, mgf: given.mgf, label: copied(label)? })
+}
+
+fn rsa_aes(given: CK_RSA_AES_KEY_WRAP_PARAMS) -> Result<Parameter> {
+    if given.pOAEPParams.is_null() {
+        return Err(invalid("NULL for the parameter of OAEP"));
+    }
+    // SAFETY: not NULL, so it points to its structure by the contract of `Mechanism::new`.
+    match oaep(unsafe { given.pOAEPParams.read_unaligned() })? {
+        Parameter::Oaep { hash, mgf, label } => {
+            Ok(Parameter::RsaAes { key_bits: given.ulAESKeyBits, hash, mgf, label })
+        }
+        _ => Err(invalid("shape")),
+    }
 }
 
 /// A copy of what a parameter's structure points to.

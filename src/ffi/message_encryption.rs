@@ -10,7 +10,6 @@ use super::input::Input;
 use super::mechanism::Mechanism;
 use super::output::Output;
 use crate::error::{Error, Result};
-use crate::mechanism::Sealed;
 use crate::mechanism::parameter::AeadParameter;
 use crate::provider;
 
@@ -37,7 +36,7 @@ pub(super) fn encrypt_message(
         let message = parameter.read(call.encrypts_messages_by(), Some(aad));
         let (given, places) = apart(message.and_then(Message::sealing));
         let sealed = call.encrypt_message(given, data.beside(&result), result)?;
-        tell(places, sealed)
+        places.map_or(Ok(()), |places| places.tell(sealed))
     })
 }
 
@@ -79,7 +78,7 @@ pub(super) fn encrypt_message_next(
         }
         let (given, places) = apart(message.and_then(Message::sealing));
         let sealed = call.encrypt_message_last(given, part, result)?;
-        tell(places, sealed)
+        places.map_or(Ok(()), |places| places.tell(sealed))
     })
 }
 
@@ -162,13 +161,4 @@ fn apart(given: Result<(AeadParameter, Places)>) -> (Result<AeadParameter>, Opti
         Ok((parameter, places)) => (Ok(parameter), Some(places)),
         Err(error) => (Err(error), None),
     }
-}
-
-/// Writes what was made where the caller wants it.
-fn tell(places: Option<Places>, sealed: Option<Sealed>) -> Result<()> {
-    let Some((places, sealed)) = places.zip(sealed) else { return Ok(()) };
-    if let Some(nonce) = sealed.nonce {
-        places.write_nonce(&nonce)?;
-    }
-    places.write_tag(&sealed.tag)
 }

@@ -7,6 +7,7 @@ use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::{Decrypt, KeyWrap};
+use super::rsa_aes;
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ enum How {
     Cipher(Cipher),
     Aead(Box<Aead>),
     Whole(KeyWrap),
+    Hybrid,
 }
 
 impl Decrypting {
@@ -50,6 +52,7 @@ impl Decrypting {
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Decrypt, most)))
             }
             (None, None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None, None) if task.row.hybrid => How::Hybrid,
             (None, None, None) => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
         };
         if scheme.is_some() {
@@ -67,7 +70,7 @@ impl Decrypting {
     pub fn bound(&self, len: usize) -> Result<usize> {
         match &self.how {
             How::Private(decrypt) => Ok((decrypt.bound)(&self.task)),
-            How::Whole(_) => Ok(len),
+            How::Whole(_) | How::Hybrid => Ok(len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
                 Ok(len)
@@ -80,7 +83,7 @@ impl Decrypting {
     pub fn least(&self, len: usize) -> usize {
         match &self.how {
             // The padding alone tells.
-            How::Private(_) | How::Whole(_) => 0,
+            How::Private(_) | How::Whole(_) | How::Hybrid => 0,
             How::Cipher(cipher) if cipher.finish_len() > 0 => 0,
             How::Cipher(_) => len,
             // Known exactly. It is not asked for where the length itself is refused.
@@ -101,6 +104,7 @@ impl Decrypting {
         match &mut self.how {
             How::Private(decrypt) => (decrypt.run)(&self.task, ciphertext, private),
             How::Whole(key_wrap) => (key_wrap.unwrap)(&self.task, ciphertext, private),
+            How::Hybrid => rsa_aes::unwrap(&self.task, ciphertext, private),
             How::Cipher(cipher) => {
                 // A caller without room may come back with another ciphertext.
                 cipher.restart();
@@ -127,7 +131,7 @@ impl Decrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Private(_) | How::Whole(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
@@ -139,7 +143,7 @@ impl Decrypting {
     /// Takes a part of the ciphertext, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) | How::Whole(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => cipher.update(part, secret),
             How::Aead(aead) => aead.hold(part).map(|()| SecretBytes::default()),
         }
@@ -148,7 +152,7 @@ impl Decrypting {
     /// Bytes of the shortest end.
     pub fn finish_least(&self) -> usize {
         match &self.how {
-            How::Private(_) | How::Whole(_) | How::Cipher(_) => 0,
+            How::Private(_) | How::Whole(_) | How::Hybrid | How::Cipher(_) => 0,
             How::Aead(aead) => aead.plaintext_len(0).unwrap_or(0),
         }
     }
@@ -159,7 +163,7 @@ impl Decrypting {
     /// its whole tag, or not as long as was told.
     pub fn finish_bound(&self) -> Result<usize> {
         match &self.how {
-            How::Private(_) | How::Whole(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
             How::Aead(aead) => aead.plaintext_len(0),
         }
@@ -170,7 +174,7 @@ impl Decrypting {
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_INVALID`.
     pub fn finish(&mut self, secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) | How::Whole(_) => Err(single_part()),
+            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => cipher.finish(secret),
             How::Aead(aead) => aead.open_appended(secret),
         }

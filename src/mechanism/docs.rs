@@ -66,6 +66,7 @@ fn parameter(row: &Mechanism) -> &'static str {
         ParameterShape::None => "",
         ParameterShape::Pss => "CK_RSA_PKCS_PSS_PARAMS",
         ParameterShape::Oaep => "CK_RSA_PKCS_OAEP_PARAMS",
+        ParameterShape::RsaAes => "CK_RSA_AES_KEY_WRAP_PARAMS",
         ParameterShape::Iv => "16 bytes of IV",
         ParameterShape::Counter => "CK_AES_CTR_PARAMS",
         ParameterShape::Data => "CK_KEY_DERIVATION_STRING_DATA",

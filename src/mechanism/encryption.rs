@@ -4,6 +4,7 @@ use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
 use super::row::{Encrypt, KeyWrap};
+use super::rsa_aes;
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
@@ -20,6 +21,7 @@ enum How {
     Cipher(Cipher),
     Aead(Box<Aead>),
     Whole(KeyWrap),
+    Hybrid,
 }
 
 impl Encrypting {
@@ -38,6 +40,7 @@ impl Encrypting {
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Encrypt, most)))
             }
             (None, None, Some(key_wrap)) => How::Whole(key_wrap),
+            (None, None, None) if task.row.hybrid => How::Hybrid,
             (None, None, None) => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
         };
         Ok(Self { task, how })
@@ -50,6 +53,7 @@ impl Encrypting {
         match &self.how {
             How::Public(_) => Ok(self.task.key.signature_len()),
             How::Whole(key_wrap) => (key_wrap.wrapped_len)(len),
+            How::Hybrid => rsa_aes::whole_len(&self.task, len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
                 Ok(cipher.whole_len(len))
@@ -68,6 +72,7 @@ impl Encrypting {
     pub fn encrypt(&mut self, data: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
             How::Public(encrypt) => encrypt(&self.task, data),
+            How::Hybrid => rsa_aes::wrap(&self.task, data),
             How::Whole(key_wrap) => {
                 let mut secret = secret.ok_or_else(keyless)?;
                 Ok((key_wrap.wrap)(&self.task, data, &mut secret)?.to_vec())
@@ -89,7 +94,7 @@ impl Encrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Public(_) | How::Whole(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
@@ -101,7 +106,7 @@ impl Encrypting {
     /// Takes a part of the data, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) | How::Whole(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 Ok(cipher.update(part, &mut secret.ok_or_else(keyless)?)?.to_vec())
             }
@@ -114,7 +119,7 @@ impl Encrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE` if less data came than was told.
     pub fn finish_len(&self) -> Result<usize> {
         match &self.how {
-            How::Public(_) | How::Whole(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
             How::Aead(aead) => aead.check_end(0).map(|()| aead.tag_len()),
         }
@@ -123,7 +128,7 @@ impl Encrypting {
     /// Ends the data, and gives what is left. Errors: `CKR_DATA_LEN_RANGE`.
     pub fn finish(&mut self, secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) | How::Whole(_) => Err(single_part()),
+            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
             How::Aead(aead) => Ok(aead.seal_end(&mut secret.ok_or_else(keyless)?)?.to_vec()),
         }

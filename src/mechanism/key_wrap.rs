@@ -15,7 +15,7 @@ const HALF: usize = 8;
 /// RFC 3394, section 2.2.3.1.
 const DEFAULT_IV: [u8; HALF] = [0xa6; HALF];
 /// RFC 5649, section 3.
-const DEFAULT_PADDED_IV: [u8; HALF / 2] = [0xa6, 0x59, 0x59, 0xa6];
+pub(super) const DEFAULT_PADDED_IV: [u8; HALF / 2] = [0xa6, 0x59, 0x59, 0xa6];
 
 /// CKM_AES_KEY_WRAP.
 pub(super) const PLAIN: KeyWrap = KeyWrap {
@@ -32,8 +32,11 @@ pub(super) const PLAIN: KeyWrap = KeyWrap {
 };
 
 /// CKM_AES_KEY_WRAP_KWP.
-pub(super) const PADDED: KeyWrap =
-    KeyWrap { wrap: wrap_padded, unwrap: unwrap_padded, wrapped_len };
+pub(super) const PADDED: KeyWrap = KeyWrap {
+    wrap: |task, data, key| wrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, key),
+    unwrap: |task, data, key| unwrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, key),
+    wrapped_len,
+};
 
 fn plain_len(len: usize) -> Result<usize> {
     if len < 2 * HALF || !len.is_multiple_of(HALF) {
@@ -42,7 +45,8 @@ fn plain_len(len: usize) -> Result<usize> {
     Ok(len.saturating_add(HALF))
 }
 
-fn wrapped_len(len: usize) -> Result<usize> {
+/// Bytes that a key of `len` bytes is wrapped as. Errors: `CKR_DATA_LEN_RANGE`.
+pub(super) fn wrapped_len(len: usize) -> Result<usize> {
     if len == 0 || u32::try_from(len).is_err() {
         return Err(Error::new(CKR_DATA_LEN_RANGE, "nothing, or too much, to wrap"));
     }
@@ -59,11 +63,16 @@ fn iv<const N: usize>(task: &Task, default: [u8; N]) -> Result<[u8; N]> {
     }
 }
 
-fn wrap_padded(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+/// RFC 5649, section 4.1.
+pub(super) fn wrap_padded(
+    iv: [u8; HALF / 2],
+    data: &[u8],
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
     wrapped_len(data.len())?;
     let len = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut first = [0; HALF];
-    for (to, from) in first.iter_mut().zip(iv(task, DEFAULT_PADDED_IV)?.iter().chain(&len)) {
+    for (to, from) in first.iter_mut().zip(iv.iter().chain(&len)) {
         *to = *from;
     }
     let mut padded = Zeroizing::new(data.to_vec());
@@ -74,7 +83,14 @@ fn wrap_padded(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<Sec
     key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &[&first[..], &padded].concat())
 }
 
-fn unwrap_padded(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+/// RFC 5649, section 4.2.
+///
+/// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_INVALID`.
+pub(super) fn unwrap_padded(
+    iv: [u8; HALF / 2],
+    data: &[u8],
+    key: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
     let (first, mut padded) = if data.len() == 2 * HALF {
         let block = key.cipher(CipherMode::Ecb, Direction::Decrypt, &[], data)?;
         let (first, rest) = halves(&block)?;
@@ -88,8 +104,7 @@ fn unwrap_padded(task: &Task, data: &[u8], key: &mut dyn PrivateKey) -> Result<S
     let zeros = padded.get(len.min(most)..).unwrap_or_default();
     let clean = zeros.iter().fold(0, |all, byte| all | byte) == 0;
     let fits = len <= most && len > most.saturating_sub(HALF);
-    let expected = iv(task, DEFAULT_PADDED_IV)?;
-    if !bool::from(own_iv.ct_eq(&expected)) || !fits || !clean {
+    if !bool::from(own_iv.ct_eq(&iv)) || !fits || !clean {
         return Err(damaged());
     }
     padded.truncate(len);

@@ -7,6 +7,7 @@ use cryptoki_sys::{CKG_GENERATE_COUNTER, CKG_GENERATE_COUNTER_XOR};
 use super::aead::{Aead, AeadMode};
 use super::nonce::Nonces;
 use super::parameter::{AeadParameter, MechanismChoice, Parameter, invalid};
+use super::row::find;
 use super::task::{KeyFacts, Task, required, whole_blocks};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, Direction, PrivateKey, SecretBytes};
@@ -207,4 +208,16 @@ pub fn with_nonce(choice: &MechanismChoice) -> Result<Option<(MechanismChoice, V
     let Some(nonce) = Nonces::default().next(given)? else { return Ok(None) };
     let parameter = Parameter::Aead(AeadParameter { nonce: nonce.clone(), ..given.clone() });
     Ok(Some((MechanismChoice { ckm: choice.ckm, parameter }, nonce)))
+}
+
+/// Bytes of the tag that `choice` puts beside what it encrypts.
+///
+/// Errors: `CKR_MECHANISM_INVALID` for a mechanism without one; `CKR_MECHANISM_PARAM_INVALID`.
+pub fn tag_len(choice: &MechanismChoice, abilities: &Abilities) -> Result<usize> {
+    let row = find(choice.ckm, abilities)?;
+    let mode = required(row, row.aead, "authenticate what it wraps")?;
+    match &choice.parameter {
+        Parameter::Aead(given) => Ok(mode.check(given)?.tag_len),
+        _ => Err(invalid("shape")),
+    }
 }

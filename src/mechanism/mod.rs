@@ -16,7 +16,7 @@
 //! | `aead.rs` `ghash.rs` | AES in GCM and CCM |
 //! | `messages.rs` `nonce.rs` | the same message by message, and the nonces it makes for them |
 //! | `chain.rs` | blocks that are chained without being heard |
-//! | `key_wrap.rs` | AES key wrapping |
+//! | `key_wrap.rs` `rsa_aes.rs` | AES key wrapping; the same with an AES key of one use under an RSA key |
 //! | `mac.rs` | HMAC and CMAC |
 //! | `derivation_parameter.rs` | parameters that name other keys |
 //! | `hkdf.rs` `sp800_108.rs` | derivations by HMAC and CMAC with the key in the TPM |
@@ -52,6 +52,7 @@ pub mod parameter;
 mod recovery;
 mod row;
 mod rsa;
+mod rsa_aes;
 mod rsa_oaep;
 mod rsa_pkcs1;
 mod rsa_pss;
@@ -80,7 +81,7 @@ pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
-pub use messages::{DecryptingMessages, EncryptingMessages, Sealed, with_nonce};
+pub use messages::{DecryptingMessages, EncryptingMessages, Sealed, tag_len, with_nonce};
 pub use recovery::Recovering;
 pub use row::{BaseValue, Mechanism, RunsIn, find, offered, parameter_shape};
 pub use secret_key::secret_key;

@@ -73,6 +73,17 @@ pub enum Parameter {
         /// pData.
         data: Vec<u8>,
     },
+    /// CK_RSA_AES_KEY_WRAP_PARAMS.
+    RsaAes {
+        /// ulAESKeyBits.
+        key_bits: CK_ULONG,
+        /// hashAlg of pOAEPParams, a CKM_ digest.
+        hash: CK_MECHANISM_TYPE,
+        /// mgf of pOAEPParams, a CKG_.
+        mgf: CK_ULONG,
+        /// The encoding parameter, empty where there is none.
+        label: Vec<u8>,
+    },
     /// CK_GCM_PARAMS and the like.
     Aead(AeadParameter),
     /// CK_OBJECT_HANDLE: another key.
@@ -144,6 +155,8 @@ pub enum ParameterShape {
     FeedbackKdf,
     /// CK_SP800_108_KDF_PARAMS with an iteration variable that does not count.
     DoublePipelineKdf,
+    /// CK_RSA_AES_KEY_WRAP_PARAMS.
+    RsaAes,
 }
 
 /// A parameter whose values are known to be good for its mechanism.
@@ -164,6 +177,8 @@ pub(super) enum Checked {
     KeyHandle(CK_OBJECT_HANDLE),
     Hkdf(Hkdf),
     Kdf(Kdf),
+    /// Bytes of the AES key, and how it is encrypted.
+    RsaAes(usize, Oaep),
 }
 
 /// The parameter of GCM and CCM.
@@ -231,11 +246,18 @@ impl Checked {
                 }
                 Ok(Self::Pss(pss))
             }
-            (ParameterShape::Oaep, Parameter::Oaep { hash, mgf, label }) => Ok(Self::Oaep(Oaep {
-                hash: hash_of(*hash)?,
-                mgf: mgf_of(*mgf)?,
-                label: label.clone(),
-            })),
+            (ParameterShape::Oaep, Parameter::Oaep { hash, mgf, label }) => {
+                Oaep::new(*hash, *mgf, label).map(Self::Oaep)
+            }
+            (ParameterShape::RsaAes, Parameter::RsaAes { key_bits, hash, mgf, label }) => {
+                let key_len = match key_bits {
+                    128 => 16,
+                    192 => 24,
+                    256 => 32,
+                    _ => return Err(invalid("bits of the AES key")),
+                };
+                Ok(Self::RsaAes(key_len, Oaep::new(*hash, *mgf, label)?))
+            }
             (ParameterShape::Iv, Parameter::Bytes(iv)) => {
                 iv.as_slice().try_into().map(Self::Iv).map_err(|_| invalid("length of the IV"))
             }
@@ -309,9 +331,23 @@ impl Checked {
     /// The values for OAEP, which [`new`](Self::new) made sure are there.
     pub(super) fn oaep(&self) -> Result<&Oaep> {
         match self {
-            Self::Oaep(oaep) => Ok(oaep),
+            Self::Oaep(oaep) | Self::RsaAes(_, oaep) => Ok(oaep),
             _ => Err(Error::bug("OAEP without its parameter")),
         }
+    }
+
+    /// Bytes of the AES key of one use.
+    pub(super) fn aes_key_len(&self) -> Result<usize> {
+        match self {
+            Self::RsaAes(len, _) => Ok(*len),
+            _ => Err(Error::bug("a wrapping in two steps without its parameter")),
+        }
+    }
+}
+
+impl Oaep {
+    fn new(hash: CK_MECHANISM_TYPE, mgf: CK_ULONG, label: &[u8]) -> Result<Self> {
+        Ok(Self { hash: hash_of(hash)?, mgf: mgf_of(mgf)?, label: label.to_vec() })
     }
 }
 

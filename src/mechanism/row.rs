@@ -147,6 +147,8 @@ pub struct Mechanism {
     pub(super) derived_hash: Option<Hash>,
     /// What it does with the value of the key that it derives from.
     pub base_value: BaseValue,
+    /// Whether it wraps and unwraps with an AES key of one use, and does nothing else.
+    pub hybrid: bool,
     /// A MAC with a secret key: it signs and verifies, in parts too.
     pub(super) mac: Option<Mac>,
     /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
@@ -198,6 +200,7 @@ impl Mechanism {
             key_wrap: None,
             derived_hash: None,
             base_value: BaseValue::Stays,
+            hybrid: false,
             mac: None,
             cipher: None,
             aead: None,

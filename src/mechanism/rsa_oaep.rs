@@ -24,7 +24,7 @@ pub(super) fn accepts(task: &Task) -> Result<()> {
 }
 
 /// Bytes of the longest message.
-fn longest(task: &Task) -> Result<usize> {
+pub(super) fn longest(task: &Task) -> Result<usize> {
     let overhead = task.parameter.oaep()?.hash.digest_len() * 2 + 2;
     task.rsa()?
         .len()
@@ -55,7 +55,11 @@ pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
 /// byte from a wrong label hash would be Manger's oracle.
 ///
 /// Errors: `CKR_ENCRYPTED_DATA_INVALID`, and those of the TPM.
-fn decrypt(task: &Task, ciphertext: &[u8], private: &mut dyn PrivateKey) -> Result<SecretBytes> {
+pub(super) fn decrypt(
+    task: &Task,
+    ciphertext: &[u8],
+    private: &mut dyn PrivateKey,
+) -> Result<SecretBytes> {
     let block = decrypt_block(task, ciphertext, private)?;
     unpad(task.parameter.oaep()?, &block)
 }

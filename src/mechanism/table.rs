@@ -8,8 +8,8 @@ use super::hash::Hash;
 use super::parameter::ParameterShape;
 use super::row::{BaseValue, Derive, End, KeyWrap, Mechanism, Mode, RunsIn};
 use super::{
-    ecdh, ecdsa, hkdf, key_pair, key_wrap, mac, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw, secret_key,
-    simple_derivation, sp800_108,
+    ecdh, ecdsa, hkdf, key_pair, key_wrap, mac, rsa_aes, rsa_oaep, rsa_pkcs1, rsa_pss, rsa_raw,
+    secret_key, simple_derivation, sp800_108,
 };
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
@@ -81,6 +81,13 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         accepts: rsa_oaep::accepts,
         wraps: true,
         ..rsa(row!(CKM_RSA_PKCS_OAEP))
+    },
+    Mechanism {
+        parameter: ParameterShape::RsaAes,
+        accepts: rsa_aes::accepts,
+        wraps: true,
+        hybrid: true,
+        ..rsa(row!(CKM_RSA_AES_KEY_WRAP))
     },
     pss(row!(CKM_RSA_PKCS_PSS), None),
     pkcs1(row!(CKM_SHA1_RSA_PKCS), Hash::Sha1, Some(Scheme::RsaSsa(HashAlg::Sha1))),
@@ -380,6 +387,7 @@ const fn cipher(row: Mechanism, mode: CipherMode, parameter: ParameterShape) -> 
 const fn aead(row: Mechanism, mode: AeadMode) -> Mechanism {
     Mechanism {
         aead: Some(mode),
+        wraps: true,
         parameter: ParameterShape::Aead(mode),
         tpm_commands: &[TPM_CC_ENCRYPT_DECRYPT2],
         ..aes(row)

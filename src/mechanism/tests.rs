@@ -80,6 +80,10 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
             with(row.ckm, Parameter::Kdf(kdf))
         }
         ParameterShape::MacLength => with(row.ckm, Parameter::MacLength(7)),
+        ParameterShape::RsaAes => {
+            let (hash, mgf, label) = (CKM_SHA_1, CKG_MGF1_SHA1, Vec::new());
+            with(row.ckm, Parameter::RsaAes { key_bits: 256, hash, mgf, label })
+        }
         ParameterShape::Aead(_) => {
             let nonce = vec![3; 12];
             let given = AeadParameter { nonce, data_len: Some(32), ..Default::default() };
@@ -253,7 +257,7 @@ fn a_mechanism_serves_only_the_functions_its_row_has() {
             refused(Signing::new(&choice, &tpm, &key, None, true), no);
             refused(Verifying::new(&choice, &tpm, &key), no);
         }
-        if row.flags() & (CKF_ENCRYPT | CKF_DECRYPT) == 0 {
+        if row.flags() & (CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP) == 0 {
             refused(Encrypting::new(&choice, &tpm, &key), no);
             refused(Decrypting::new(&choice, &tpm, &key, None), no);
         }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
-use crate::mechanism::{Decrypting, Encrypting};
+use crate::mechanism::{self, Decrypting, Encrypting, Sealed};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
 use crate::object::secret_key::{fitting_secret, wanted_len};
 use crate::object::template::{RawAttribute, template};
@@ -14,7 +14,7 @@ use crate::object::{Path, nested, new_object};
 use crate::session::Call;
 use crate::session::key::{UNWRAP, Usable, WRAP, in_tpm};
 use crate::session::object::Object;
-use crate::session::operation::Destination;
+use crate::session::operation::{Delivery, Destination};
 use crate::tpm::SecretBytes;
 
 impl Call<'_> {
@@ -24,19 +24,53 @@ impl Call<'_> {
     /// or CKA_WRAP), `CKR_KEY_HANDLE_INVALID` (also where CKA_WRAP_TEMPLATE does not fit),
     /// `CKR_KEY_UNEXTRACTABLE`, `CKR_KEY_NOT_WRAPPABLE`, `CKR_KEY_SIZE_RANGE`,
     /// `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    ///
+    /// Gives the nonce, once the key is wrapped with one that was made here.
     pub fn wrap_key(
         &mut self,
         choice: &MechanismChoice,
         with: CK_OBJECT_HANDLE,
         key: CK_OBJECT_HANDLE,
         output: impl Destination,
-    ) -> Result<()> {
+    ) -> Result<Option<Vec<u8>>> {
+        Ok(self.wrap(choice, with, key, 0, output)?.and_then(|sealed| sealed.nonce))
+    }
+
+    /// Wraps the key `key` with the key `with`, and gives the tag apart, once it is wrapped. PKCS#11
+    /// v3.2, C_WrapKeyAuthenticated.
+    ///
+    /// Errors: as [`wrap_key`](Self::wrap_key)'s; `CKR_MECHANISM_INVALID` for a mechanism without a
+    /// tag.
+    pub fn wrap_key_authenticated(
+        &mut self,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+        output: impl Destination,
+    ) -> Result<Option<Sealed>> {
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        let tag_len = mechanism::tag_len(choice, &abilities)?;
+        self.wrap(choice, with, key, tag_len, output)
+    }
+
+    /// Wraps a key, and gives the last `apart` bytes as a tag.
+    fn wrap(
+        &mut self,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        key: CK_OBJECT_HANDLE,
+        apart: usize,
+        output: impl Destination,
+    ) -> Result<Option<Sealed>> {
+        let (own, nonce) = mechanism::with_nonce(choice)?.unzip();
+        let choice = own.as_ref().unwrap_or(choice);
         let wrapping =
             self.usable_key(with, choice, WRAP).map_err(|error| told(error, &WRAPPING))?;
         let mut encrypting = Encrypting::new(choice, &wrapping.abilities, &wrapping.facts)
             .map_err(|error| told(error, &WRAPPING))?;
         let target = self.key_object(key)?;
-        may_wrap(&wrapping, &target)?;
+        let hybrid = mechanism::find(choice.ckm, &wrapping.abilities)?.hybrid;
+        may_wrap(&wrapping, &target, hybrid)?;
         let wrapper = self.bind_secret(wrapping.object)?;
         let too_long = |error: Error| match error.ck_rv() {
             CKR_DATA_LEN_RANGE | CKR_DATA_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
@@ -44,12 +78,13 @@ impl Call<'_> {
         };
         let padded = |len: usize| padded_len(choice.ckm, len);
         let bound = padded(bytes_bound(&target.attributes)?);
-        let bound = encrypting.ciphertext_len(bound).map_err(too_long)?;
+        let bound = encrypting.ciphertext_len(bound).map_err(too_long)?.saturating_sub(apart);
         // What a secret key becomes is known; a private key may be shorter than it looks.
         let secret = target.attributes.class() == Some(CKO_SECRET_KEY);
         let least = if secret { bound } else { 0 };
         let engine = &self.provider.engine;
-        output.fill_once(&mut None, bound, least, || {
+        let mut tag = Vec::new();
+        let delivery = output.fill_once(&mut None, bound, least, || {
             let mut bytes = self.secret(&target)?;
             if target.attributes.class() == Some(CKO_PRIVATE_KEY) {
                 bytes = private_key_info(&target.attributes, &bytes)?;
@@ -61,12 +96,13 @@ impl Call<'_> {
                 longer.resize(len, 0);
                 bytes = longer;
             }
-            encrypting
-                .encrypt(&bytes, in_tpm(&wrapper, engine))
-                .map(Zeroizing::new)
-                .map_err(too_long)
+            let wrapped = encrypting.encrypt(&bytes, in_tpm(&wrapper, engine)).map_err(too_long)?;
+            let mut wrapped = Zeroizing::new(wrapped);
+            let len = wrapped.len().saturating_sub(apart);
+            tag = wrapped.split_off(len);
+            Ok(wrapped)
         })?;
-        Ok(())
+        Ok((delivery == Delivery::Written).then_some(Sealed { nonce, tag }))
     }
 
     /// Makes the key that `wrapped` is, unwrapped with the key `with`. PKCS#11 v3.1, C_UnwrapKey.
@@ -120,6 +156,23 @@ impl Call<'_> {
         })
     }
 
+    /// Makes the key that `wrapped` is, whose tag came apart. PKCS#11 v3.2, C_UnwrapKeyAuthenticated.
+    ///
+    /// Errors: as [`unwrap_key`](Self::unwrap_key)'s; `CKR_MECHANISM_INVALID` for a mechanism without
+    /// a tag.
+    pub fn unwrap_key_authenticated(
+        &mut self,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        tag: &[u8],
+        raw: &[RawAttribute],
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        mechanism::tag_len(choice, &abilities)?;
+        self.unwrap_key(choice, with, &[wrapped, tag].concat(), raw)
+    }
+
     fn add_secret_key(&mut self, object: AttributeSet, value: &[u8]) -> Result<CK_OBJECT_HANDLE> {
         let draft = self.draft_of_value(object, value)?;
         self.add_one(draft)
@@ -145,8 +198,9 @@ impl Call<'_> {
     }
 }
 
-/// Whether `wrapping` may wrap `target`.
-fn may_wrap(wrapping: &Usable, target: &Object) -> Result<()> {
+/// Whether `wrapping` may wrap `target`; in two steps, `hybrid`, a public key wraps as much as a secret
+/// one.
+fn may_wrap(wrapping: &Usable, target: &Object, hybrid: bool) -> Result<()> {
     let (with, key) = (&wrapping.object.attributes, &target.attributes);
     let class = key.class();
     if class == Some(CKO_PUBLIC_KEY) {
@@ -158,7 +212,7 @@ fn may_wrap(wrapping: &Usable, target: &Object) -> Result<()> {
     if key.is_true(CKA_WRAP_WITH_TRUSTED) && !with.is_true(CKA_TRUSTED) {
         return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a trusted key alone may wrap it"));
     }
-    if class == Some(CKO_PRIVATE_KEY) && with.class() != Some(CKO_SECRET_KEY) {
+    if class == Some(CKO_PRIVATE_KEY) && with.class() != Some(CKO_SECRET_KEY) && !hybrid {
         return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a private key goes with a secret key only"));
     }
     if !nested::fits(with, CKA_WRAP_TEMPLATE, key) {

@@ -5,6 +5,7 @@ use cryptoki_sys::*;
 use super::aead::{ccm, gcm};
 use super::p11::Mech;
 use super::secret::{ctr, general};
+use super::wrapping::rsa_aes;
 
 pub const PSS_HASHES: [(CK_MECHANISM_TYPE, CK_MECHANISM_TYPE, CK_RSA_PKCS_MGF_TYPE); 9] = [
     (CKM_SHA1_RSA_PKCS_PSS, CKM_SHA_1, CKG_MGF1_SHA1),
@@ -55,6 +56,7 @@ pub const HMAC: [CK_MECHANISM_TYPE; 8] = [
 pub fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
     match ckm {
         CKM_RSA_PKCS_PSS => Mech::pss(ckm, CKM_SHA256, CKG_MGF1_SHA256, 32),
+        CKM_RSA_AES_KEY_WRAP => rsa_aes(256, CKM_SHA256, CKG_MGF1_SHA256),
         CKM_RSA_PKCS_OAEP => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, b""),
         CKM_AES_CBC | CKM_AES_CBC_PAD | CKM_AES_OFB | CKM_AES_CFB128 | CKM_AES_CTS => {
             Mech::bytes(ckm, &[7; 16])

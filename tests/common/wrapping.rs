@@ -6,7 +6,49 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
-use super::p11::{Attr, Mech, P11, Rv, raw};
+use super::aead::{kept, structure};
+use super::p11::*;
+
+pub const KEK: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+pub fn secret(key_type: CK_KEY_TYPE, value: &[u8], usages: &[CK_ATTRIBUTE_TYPE]) -> Vec<Attr> {
+    let mut template = vec![
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, key_type),
+        bytes(CKA_VALUE, value),
+        flag(CKA_EXTRACTABLE, true),
+        flag(CKA_SENSITIVE, false),
+    ];
+    template.extend(usages.iter().map(|usage| flag(*usage, true)));
+    template
+}
+
+/// A key that wraps and unwraps.
+pub fn kek(p: &P11, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
+    p.create(session, &secret(CKK_AES, &KEK, &[CKA_WRAP, CKA_UNWRAP])).unwrap()
+}
+
+/// What an unwrapped AES key is made from.
+pub fn unwrapped(key_type: CK_KEY_TYPE) -> Vec<Attr> {
+    vec![
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, key_type),
+        flag(CKA_EXTRACTABLE, true),
+        flag(CKA_SENSITIVE, false),
+    ]
+}
+
+/// `CKM_RSA_AES_KEY_WRAP` with its parameter.
+pub fn rsa_aes(bits: CK_ULONG, hash: CK_MECHANISM_TYPE, mgf: CK_RSA_PKCS_MGF_TYPE) -> Mech {
+    let mut oaep = Mech::oaep(hash, mgf, b"");
+    let raw = oaep.raw();
+    // SAFETY: the parameter of the mechanism above.
+    let oaep = unsafe {
+        std::slice::from_raw_parts(raw.pParameter.cast(), size_of::<CK_RSA_PKCS_OAEP_PARAMS>())
+    };
+    let given = CK_RSA_AES_KEY_WRAP_PARAMS { ulAESKeyBits: bits, pOAEPParams: kept(oaep).cast() };
+    Mech::bytes(CKM_RSA_AES_KEY_WRAP, &structure(given))
+}
 
 pub trait Wrapping {
     fn wrap(
@@ -34,7 +76,7 @@ pub trait Wrapping {
     ) -> Rv<CK_OBJECT_HANDLE>;
 }
 
-fn ok<T>(rv: CK_RV, value: T) -> Rv<T> {
+pub fn ok<T>(rv: CK_RV, value: T) -> Rv<T> {
     if rv == CKR_OK { Ok(value) } else { Err(rv) }
 }
 
