@@ -142,3 +142,114 @@ fn c121_what_is_made_of_a_value_asks_whether_the_value_may_leave() {
     );
     assert_eq!(mac.len(), 32);
 }
+
+fn value_key(p: &P11, session: CK_SESSION_HANDLE, value: &[u8], more: &[Attr]) -> CK_OBJECT_HANDLE {
+    let own = [
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
+        bytes(CKA_VALUE, value),
+        flag(CKA_DERIVE, true),
+    ];
+    p.create(session, &[&own[..], more].concat()).unwrap()
+}
+
+#[test]
+fn c121_two_keys_are_joined_and_guarded_as_the_better_guarded_one() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let long: Vec<u8> = (0..300).map(|at| at as u8).collect();
+    let (first, second) =
+        (value_key(p, session, b"first", &open()), value_key(p, session, &long, &open()));
+    let mech =
+        |other: CK_OBJECT_HANDLE| Mech::bytes(CKM_CONCATENATE_BASE_AND_KEY, &other.to_ne_bytes());
+    for (base, other, joined) in [
+        (first, second, [&b"first"[..], &long].concat()),
+        (second, first, [&long[..], b"first"].concat()),
+        (first, first, b"firstfirst".to_vec()),
+    ] {
+        let made = derive(p, session, mech(other), base, &open()).unwrap();
+        assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), joined);
+        let template = [open(), vec![ulong(CKA_VALUE_LEN, 7)]].concat();
+        let made = derive(p, session, mech(other), base, &template).unwrap();
+        assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), joined[..7]);
+    }
+    let longer = [open(), vec![ulong(CKA_VALUE_LEN, 11)]].concat();
+    assert_eq!(derive(p, session, mech(first), first, &longer), Err(CKR_KEY_SIZE_RANGE));
+    let sensitive = value_key(p, session, b"s", &[flag(CKA_EXTRACTABLE, true)]);
+    for (base, other) in [(first, sensitive), (sensitive, first)] {
+        let refused = derive(p, session, mech(other), base, &open());
+        assert_eq!(refused, Err(CKR_TEMPLATE_INCONSISTENT));
+        let made = derive(p, session, mech(other), base, &[]).unwrap();
+        assert!(p.get_bool(session, made, CKA_SENSITIVE).unwrap());
+        assert!(!p.get_bool(session, made, CKA_ALWAYS_SENSITIVE).unwrap());
+        assert!(!p.get_bool(session, made, CKA_NEVER_EXTRACTABLE).unwrap());
+    }
+    let generated = |more: &[Attr]| {
+        let own = [ulong(CKA_VALUE_LEN, 16), flag(CKA_DERIVE, true), flag(CKA_EXTRACTABLE, true)];
+        let template = [&own[..], more].concat();
+        p.generate_key(session, CKM_GENERIC_SECRET_KEY_GEN, &template).unwrap()
+    };
+    let (always, never) = (generated(&[]), generated(&[flag(CKA_SENSITIVE, false)]));
+    for (other, inherited) in [(always, true), (never, false), (first, false)] {
+        let made = derive(p, session, mech(other), always, &[]).unwrap();
+        assert_eq!(p.get_bool(session, made, CKA_ALWAYS_SENSITIVE), Ok(inherited));
+    }
+    let fixed = value_key(p, session, b"fixed", &[]);
+    let signer = value_key(p, session, b"signer", &open());
+    p.set(session, signer, &[flag(CKA_DERIVE, false)]).unwrap();
+    for (base, other, rv) in [
+        (fixed, first, CKR_KEY_TYPE_INCONSISTENT),
+        (first, fixed, CKR_KEY_TYPE_INCONSISTENT),
+        (first, signer, CKR_KEY_TYPE_INCONSISTENT),
+        (first, 0, CKR_KEY_HANDLE_INVALID),
+        (0, first, CKR_KEY_HANDLE_INVALID),
+    ] {
+        assert_eq!(derive(p, session, mech(other), base, &[]), Err(rv));
+    }
+    for parameter in [&[][..], &[1], &[0; 9]] {
+        let mech = Mech::bytes(CKM_CONCATENATE_BASE_AND_KEY, parameter);
+        let refused = derive(p, session, mech, first, &open());
+        assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
+    }
+}
+
+#[test]
+fn c121_a_key_is_the_digest_of_a_value_that_may_leave() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let value = b"the value of the base key";
+    let base = value_key(p, session, value, &[flag(CKA_EXTRACTABLE, true)]);
+    let fixed = value_key(p, session, value, &[]);
+    for (ckm, hash, len) in [
+        (CKM_SHA1_KEY_DERIVATION, CKM_SHA_1, 20),
+        (CKM_SHA224_KEY_DERIVATION, CKM_SHA224, 28),
+        (CKM_SHA256_KEY_DERIVATION, CKM_SHA256, 32),
+        (CKM_SHA384_KEY_DERIVATION, CKM_SHA384, 48),
+        (CKM_SHA512_KEY_DERIVATION, CKM_SHA512, 64),
+        (CKM_SHA3_224_KEY_DERIVATION, CKM_SHA3_224, 28),
+        (CKM_SHA3_256_KEY_DERIVATION, CKM_SHA3_256, 32),
+        (CKM_SHA3_384_KEY_DERIVATION, CKM_SHA3_384, 48),
+        (CKM_SHA3_512_KEY_DERIVATION, CKM_SHA3_512, 64),
+    ] {
+        let digest = p.digest(session, hash, value).unwrap();
+        let derive = |base, template: &[Attr]| derive(p, session, Mech::plain(ckm), base, template);
+        let sized = |len| [open(), vec![ulong(CKA_VALUE_LEN, len)]].concat();
+        let made = derive(base, &open()).unwrap();
+        assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest);
+        assert_eq!(p.get_ulong(session, made, CKA_VALUE_LEN), Ok(len));
+        let made = derive(base, &sized(10)).unwrap();
+        assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest[..10]);
+        assert_eq!(derive(base, &sized(len + 1)), Err(CKR_KEY_SIZE_RANGE));
+        let aes = [open(), vec![ulong(CKA_KEY_TYPE, CKK_AES)]].concat();
+        assert_eq!(derive(base, &aes), Err(CKR_TEMPLATE_INCOMPLETE));
+        let aes = [aes, vec![ulong(CKA_VALUE_LEN, 16)]].concat();
+        let made = derive(base, &aes).unwrap();
+        assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest[..16]);
+        assert_eq!(derive(fixed, &open()), Err(CKR_KEY_TYPE_INCONSISTENT));
+        let bytes = Mech::bytes(ckm, b"parameter");
+        let refused = self::derive(p, session, bytes, base, &open());
+        assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
+    }
+}

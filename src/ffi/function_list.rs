@@ -433,12 +433,18 @@ entry_points! {
                          hPublicKey: CK_OBJECT_HANDLE, pTemplate: CK_ATTRIBUTE_PTR,
                          ulAttributeCount: CK_ULONG, pCiphertext: CK_BYTE_PTR,
                          pulCiphertextLen: CK_ULONG_PTR, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::encapsulate_key(hSession, Mechanism::new(pMechanism), hPublicKey,
+                                               Template::new(pTemplate, ulAttributeCount),
+                                               Output::new(pCiphertext, pulCiphertextLen),
+                                               Out::new(phKey));
         C_DecapsulateKey(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,
                          hPrivateKey: CK_OBJECT_HANDLE, pTemplate: CK_ATTRIBUTE_PTR,
                          ulAttributeCount: CK_ULONG, pCiphertext: CK_BYTE_PTR,
                          ulCiphertextLen: CK_ULONG, phKey: CK_OBJECT_HANDLE_PTR)
-            => not_offered(hSession);
+            => key_management::decapsulate_key(hSession, Mechanism::new(pMechanism), hPrivateKey,
+                                               Template::new(pTemplate, ulAttributeCount),
+                                               Input::new(pCiphertext, ulCiphertextLen),
+                                               Out::new(phKey));
 
         // Functions for verifying signatures that are known first
         C_VerifySignatureInit(hSession: CK_SESSION_HANDLE, pMechanism: CK_MECHANISM_PTR,

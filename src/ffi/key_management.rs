@@ -147,3 +147,43 @@ pub(super) fn generate_key_pair(
         })
     })
 }
+
+/// `C_EncapsulateKey`.
+pub(super) fn encapsulate_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    public_key: CK_OBJECT_HANDLE,
+    template: Template<'_>,
+    ciphertext: Output<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        // Who asks for the length has no handle to get.
+        if !ciphertext.is_query() {
+            key.present()?;
+        }
+        let mechanism = mechanism.required()?;
+        let made = call.encapsulate_key(&mechanism, public_key, &template.read()?, ciphertext)?;
+        if let Some(handle) = made {
+            key.write(handle);
+        }
+        Ok(())
+    })
+}
+
+/// `C_DecapsulateKey`.
+pub(super) fn decapsulate_key(
+    session: CK_SESSION_HANDLE,
+    mechanism: Mechanism<'_>,
+    private_key: CK_OBJECT_HANDLE,
+    template: Template<'_>,
+    ciphertext: Input<'_>,
+    key: Out<'_, CK_OBJECT_HANDLE>,
+) -> Result<()> {
+    provider::with_session(session, |call| {
+        key.fill(|| {
+            let mechanism = mechanism.required()?;
+            call.decapsulate_key(&mechanism, private_key, ciphertext.bytes()?, &template.read()?)
+        })
+    })
+}

@@ -32,6 +32,11 @@ impl Output<'_> {
         Self { buffer, len, memory: PhantomData }
     }
 
+    /// Whether the caller asks for the length only.
+    pub(super) fn is_query(&self) -> bool {
+        self.buffer.is_null()
+    }
+
     /// This output, if the caller gave a place for its length.
     pub(super) fn if_wanted(self) -> Option<Self> {
         (!self.len.is_null()).then_some(self)

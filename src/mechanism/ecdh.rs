@@ -62,27 +62,43 @@ pub(super) fn kdf(kdf: CK_EC_KDF_TYPE) -> Result<Option<Kdf>> {
 /// The peer's point is refused before the TPM sees it.
 pub(super) fn accepts(task: &Task) -> Result<()> {
     let parameter = task.parameter.ecdh()?;
-    if parameter.kdf.is_none() && !parameter.shared.is_empty() {
-        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "shared data without a KDF"));
-    }
+    check_shared(parameter.kdf, &parameter.shared)?;
     peer(task.ec()?.curve(), parameter).map(drop)
 }
 
-/// CKM_ECDH1_DERIVE: the x coordinate, of which the last `wanted` bytes are taken, or what the KDF
-/// makes of it.
+/// Errors: `CKR_MECHANISM_PARAM_INVALID` for shared data that no KDF takes in.
+pub(super) fn check_shared(kdf: Option<Kdf>, shared: &[u8]) -> Result<()> {
+    if kdf.is_none() && !shared.is_empty() {
+        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "shared data without a KDF"));
+    }
+    Ok(())
+}
+
+/// CKM_ECDH1_DERIVE.
 pub(super) fn derive(
     task: &Task,
     wanted: Option<usize>,
     private: &mut dyn PrivateKey,
 ) -> Result<SecretBytes> {
     let parameter = task.parameter.ecdh()?;
-    let (x, y) = peer(task.ec()?.curve(), parameter)?;
+    let curve = task.ec()?.curve();
+    let (x, y) = peer(curve, parameter)?;
+    secret(parameter, wanted, curve.field_len(), || private.ecdh(&x, &y))
+}
+
+/// What becomes of the x coordinate that `agree` gives, which has `width` bytes: the last `wanted` of
+/// them, or what the KDF makes of it.
+pub(super) fn secret(
+    parameter: &Ecdh,
+    wanted: Option<usize>,
+    width: usize,
+    agree: impl FnOnce() -> Result<SecretBytes>,
+) -> Result<SecretBytes> {
     let too_long = || Error::new(CKR_KEY_SIZE_RANGE, "longer than the shared secret");
-    let width = task.ec()?.curve().field_len();
     match parameter.kdf {
         None => {
             let from = width.checked_sub(wanted.unwrap_or(width)).ok_or_else(too_long)?;
-            let shared = private.ecdh(&x, &y)?;
+            let shared = agree()?;
             Ok(Zeroizing::new(shared.get(from..).unwrap_or_default().to_vec()))
         }
         Some(kdf) => {
@@ -93,7 +109,7 @@ pub(super) fn derive(
             if wanted > 1 << 16 {
                 return Err(too_long());
             }
-            Ok(kdf.expand(&private.ecdh(&x, &y)?, &parameter.shared, wanted))
+            Ok(kdf.expand(&agree()?, &parameter.shared, wanted))
         }
     }
 }
@@ -135,4 +151,34 @@ fn peer(curve: Curve, parameter: &Ecdh) -> Result<(Vec<u8>, Vec<u8>)> {
     let (x, y) = raw(&parameter.public).or_else(der).ok_or_else(refused)?;
     EcPublic::new(curve, &x, &y).map_err(|error| error.told_as(CKR_MECHANISM_PARAM_INVALID))?;
     Ok((x, y))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_keys_of_x9_63_come_out() {
+        let mut tried = 0;
+        let vectors = include_str!("../../tests/vectors/x9_63.txt");
+        for line in vectors.lines().filter(|line| !line.starts_with('#')) {
+            let [hash, shared, info, made] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            let decoded = |text| if text == "-" { vec![] } else { hex::decode(text).unwrap() };
+            let ckd = match hash {
+                "sha1" => CKD_SHA1_KDF,
+                "sha224" => CKD_SHA224_KDF,
+                "sha256" => CKD_SHA256_KDF,
+                "sha384" => CKD_SHA384_KDF,
+                "sha512" => CKD_SHA512_KDF,
+                _ => unreachable!(),
+            };
+            let made = decoded(made);
+            let kdf = kdf(ckd).unwrap().unwrap();
+            assert_eq!(*kdf.expand(&decoded(shared), &decoded(info), made.len()), made, "{line}");
+            tried += 1;
+        }
+        assert_eq!(tried, 20);
+    }
 }

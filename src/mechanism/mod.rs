@@ -7,7 +7,7 @@
 //! | `row.rs` | what a row says, and what follows from it: flags, sizes, whether this TPM offers it |
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
-//! | `signing.rs` `verifying.rs` `recovery.rs` `encryption.rs` `decryption.rs` `digesting.rs` `derivation.rs` | the operations |
+//! | `signing.rs` `verifying.rs` `recovery.rs` `encryption.rs` `decryption.rs` `digesting.rs` `derivation.rs` `encapsulation.rs` | the operations |
 //! | `key_pair.rs` `secret_key.rs` | which key a generation asks for; which scheme a key is bound to |
 //! | `rsa.rs` | the RSA public key, the private operation with its check, lengths |
 //! | `rsa_pkcs1.rs` `rsa_pss.rs` `rsa_oaep.rs` `rsa_raw.rs` | the paddings |
@@ -37,6 +37,7 @@ mod digesting;
 mod docs;
 mod ecdh;
 mod ecdsa;
+mod encapsulation;
 mod encryption;
 mod ghash;
 pub mod hash;
@@ -79,6 +80,7 @@ pub use decryption::Decrypting;
 pub use derivation::{Deriving, Inherits, Keys, OtherKey};
 pub use digesting::Digesting;
 pub use docs::mechanisms_markdown;
+pub use encapsulation::{Encapsulated, Encapsulating, opens_by_deriving, with_ciphertext};
 pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
 pub use messages::{DecryptingMessages, EncryptingMessages, Sealed, tag_len, with_nonce};

@@ -141,6 +141,8 @@ pub struct Mechanism {
     pub(super) derive: Option<Derive>,
     /// Whether what it encrypts and decrypts may be keys.
     pub(super) wraps: bool,
+    /// Whether it makes a secret with a public key that the private key has too.
+    pub(super) encapsulates: bool,
     /// A key wrapping: it encrypts and decrypts with a secret key, data that comes whole.
     pub(super) key_wrap: Option<KeyWrap>,
     /// The hash that it makes a key of.
@@ -197,6 +199,7 @@ impl Mechanism {
             generate_key_pair: None,
             derive: None,
             wraps: false,
+            encapsulates: false,
             key_wrap: None,
             derived_hash: None,
             base_value: BaseValue::Stays,
@@ -209,7 +212,7 @@ impl Mechanism {
     }
 
     /// Everything a mechanism may do, with what this one does.
-    pub(super) fn abilities(&self) -> [Ability; 12] {
+    pub(super) fn abilities(&self) -> [Ability; 14] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
         let mac = self.mac.is_some();
         let cipher = self.cipher.is_some() || self.key_wrap.is_some() || self.aead.is_some();
@@ -221,10 +224,12 @@ impl Mechanism {
             ability(self.decrypt.is_some() || cipher, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
             ability(self.wraps, CKF_UNWRAP, "unwrap", true),
+            ability(self.encapsulates, CKF_DECAPSULATE, "decapsulate", true),
             ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
             ability(self.recover.is_some(), CKF_VERIFY_RECOVER, "verify recover", false),
             ability(self.encrypt.is_some() || cipher, CKF_ENCRYPT, "encrypt", cipher),
             ability(self.wraps, CKF_WRAP, "wrap", cipher),
+            ability(self.encapsulates, CKF_ENCAPSULATE, "encapsulate", false),
             ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
         ]
     }

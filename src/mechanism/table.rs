@@ -64,6 +64,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         encrypt: Some(rsa_pkcs1::encrypt),
         decrypt: Some(rsa_pkcs1::DECRYPT),
         wraps: true,
+        encapsulates: true,
         ..rsa(row!(CKM_RSA_PKCS))
     },
     Mechanism {
@@ -72,6 +73,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         recover: Some(rsa_raw::recover),
         encrypt: Some(rsa_raw::encrypt),
         decrypt: Some(rsa_raw::DECRYPT),
+        encapsulates: true,
         ..rsa(row!(CKM_RSA_X_509))
     },
     Mechanism {
@@ -80,6 +82,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         parameter: ParameterShape::Oaep,
         accepts: rsa_oaep::accepts,
         wraps: true,
+        encapsulates: true,
         ..rsa(row!(CKM_RSA_PKCS_OAEP))
     },
     Mechanism {
@@ -471,6 +474,7 @@ const fn ecdh(row: Mechanism) -> Mechanism {
         tpm_commands: &[TPM_CC_ECDH_ZGEN],
         accepts: ecdh::accepts,
         derive: Some(Derive::One(ecdh::derive)),
+        encapsulates: true,
         ..ec(row)
     }
 }

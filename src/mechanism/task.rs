@@ -101,8 +101,19 @@ impl Task {
         abilities: &Abilities,
         key: &KeyFacts,
     ) -> Result<Self> {
+        let task = Self::matched(choice, abilities, key)?;
+        (task.row.accepts)(&task)?;
+        Ok(task)
+    }
+
+    /// As [`new`](Self::new), without asking the row whether key and parameter go together.
+    pub(super) fn matched(
+        choice: &MechanismChoice,
+        abilities: &Abilities,
+        key: &KeyFacts,
+    ) -> Result<Self> {
         let (row, key) = Self::row_and_key(choice, abilities, key)?;
-        let task = Self {
+        Ok(Self {
             row,
             parameter: Checked::new(row, &choice.parameter)?,
             key,
@@ -110,9 +121,7 @@ impl Task {
             tpm_hashes: HashAlg::ALL.into_iter().filter(|&h| abilities.has_hash(h)).collect(),
             check: true,
             input_buffer: abilities.input_buffer,
-        };
-        (row.accepts)(&task)?;
-        Ok(task)
+        })
     }
 
     /// A row and a key that go together, whatever the parameter.

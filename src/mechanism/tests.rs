@@ -102,7 +102,9 @@ pub(super) fn keys(row: &Mechanism) -> Vec<SoftKey> {
         Some(&CKK_AES) => {
             [16, 24, 32].map(|len| SoftKey::Secret(CKK_AES, (0..len).collect())).into()
         }
-        Some(&CKK_GENERIC_SECRET) => vec![SoftKey::Secret(CKK_GENERIC_SECRET, vec![0x0b; 20])],
+        Some(&key_type @ (CKK_GENERIC_SECRET | CKK_HKDF)) => {
+            vec![SoftKey::Secret(key_type, vec![0x0b; 20])]
+        }
         _ => Vec::new(),
     }
 }

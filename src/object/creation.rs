@@ -270,7 +270,7 @@ pub(super) fn check_together(object: &AttributeSet) -> Result<()> {
         // A key that makes or opens other keys has no operation for the PIN to come in between.
         if usage::AT_ONCE.iter().any(|cka| object.is_true(*cka)) {
             return Err(inconsistent(
-                "CKA_ALWAYS_AUTHENTICATE goes neither with CKA_DERIVE nor with CKA_UNWRAP",
+                "CKA_ALWAYS_AUTHENTICATE goes with none of CKA_DERIVE, CKA_UNWRAP, CKA_DECAPSULATE",
             ));
         }
         // Who had it outside would need no PIN.

@@ -103,6 +103,8 @@ pub static ATTRIBUTES: &[Attribute] = &[
     row!(CKA_WRAP_WITH_TRUSTED, Bool, PRIVATE.and(SECRET)).preset(FALSE).changes(ToTrue),
     row!(CKA_ALWAYS_AUTHENTICATE, Bool, PRIVATE).preset(FALSE),
     // Templates within a key
+    row!(CKA_ENCAPSULATE_TEMPLATE, Template, PUBLIC),
+    row!(CKA_DECAPSULATE_TEMPLATE, Template, PRIVATE),
     row!(CKA_WRAP_TEMPLATE, Template, PUBLIC.and(SECRET)),
     row!(CKA_UNWRAP_TEMPLATE, Template, PRIVATE.and(SECRET)),
     row!(CKA_DERIVE_TEMPLATE, Template, PRIVATE.and(SECRET)),

@@ -1,9 +1,9 @@
 //! What a key is for: `CKA_SIGN`, `CKA_DECRYPT` and their like.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CKA_ALWAYS_AUTHENTICATE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_SIGN,
-    CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_WRAP, CKO_SECRET_KEY,
-    CKR_TEMPLATE_INCONSISTENT,
+    CK_ATTRIBUTE_TYPE, CKA_ALWAYS_AUTHENTICATE, CKA_DECAPSULATE, CKA_DECRYPT, CKA_DERIVE,
+    CKA_ENCAPSULATE, CKA_ENCRYPT, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY,
+    CKA_VERIFY_RECOVER, CKA_WRAP, CKO_SECRET_KEY, CKR_TEMPLATE_INCONSISTENT,
 };
 
 use super::attribute::{self, Attribute, Holders, Preset};
@@ -11,7 +11,7 @@ use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
 
 /// What is done in one call, without an `…Init` after which the PIN could be asked for.
-pub(super) const AT_ONCE: [CK_ATTRIBUTE_TYPE; 2] = [CKA_DERIVE, CKA_UNWRAP];
+pub(super) const AT_ONCE: [CK_ATTRIBUTE_TYPE; 3] = [CKA_DERIVE, CKA_UNWRAP, CKA_DECAPSULATE];
 
 /// The usages of one kind of key.
 struct Usages {
@@ -25,22 +25,22 @@ struct Usages {
 const USAGES: &[Usages] = &[
     Usages {
         holder: Holders::PUBLIC_RSA,
-        serves: &[CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_ENCRYPT, CKA_WRAP],
+        serves: &[CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_ENCRYPT, CKA_WRAP, CKA_ENCAPSULATE],
         presets: &[CKA_VERIFY, CKA_ENCRYPT],
     },
     Usages {
         holder: Holders::PUBLIC_EC,
-        serves: &[CKA_VERIFY, CKA_DERIVE],
+        serves: &[CKA_VERIFY, CKA_DERIVE, CKA_ENCAPSULATE],
         presets: &[CKA_VERIFY],
     },
     Usages {
         holder: Holders::PRIVATE_RSA,
-        serves: &[CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_UNWRAP],
+        serves: &[CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_UNWRAP, CKA_DECAPSULATE],
         presets: &[CKA_SIGN, CKA_DECRYPT],
     },
     Usages {
         holder: Holders::PRIVATE_EC,
-        serves: &[CKA_SIGN, CKA_DERIVE],
+        serves: &[CKA_SIGN, CKA_DERIVE, CKA_DECAPSULATE],
         presets: &[CKA_SIGN, CKA_DERIVE],
     },
     Usages {

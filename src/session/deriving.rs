@@ -98,13 +98,7 @@ impl Call<'_> {
         };
         let object = new_object(path, &given, self.actor())?;
         nested::check_added(origin.base, CKA_DERIVE_TEMPLATE, &object)?;
-        let len = match object.key_type() {
-            Some(CKK_AES) => Some(wanted_len(&object, None)?),
-            _ => wanted_len(&object, Some(0)).ok().filter(|len| *len > 0),
-        };
-        if len.is_some_and(|len| len > SECRET) {
-            return Err(Error::new(CKR_KEY_SIZE_RANGE, "no secret key is so long"));
-        }
+        let len = said_len(&object)?;
         Ok(Plan { object, len })
     }
 
@@ -177,6 +171,21 @@ impl Origin<'_> {
     fn each(&self) -> impl Iterator<Item = &AttributeSet> {
         [self.base].into_iter().chain(self.others.iter().map(|key| &key.object.attributes))
     }
+}
+
+/// How long the template says that the key is.
+///
+/// Errors: `CKR_KEY_SIZE_RANGE` for longer than any; `CKR_TEMPLATE_INCOMPLETE` for a key of several
+/// lengths without one.
+pub(super) fn said_len(object: &AttributeSet) -> Result<Option<usize>> {
+    let len = match object.key_type() {
+        Some(CKK_AES) => Some(wanted_len(object, None)?),
+        _ => wanted_len(object, Some(0)).ok().filter(|len| *len > 0),
+    };
+    if len.is_some_and(|len| len > SECRET) {
+        return Err(Error::new(CKR_KEY_SIZE_RANGE, "no secret key is so long"));
+    }
+    Ok(len)
 }
 
 /// Whether the value of `key` may leave the TPM, where that is what becomes of it.

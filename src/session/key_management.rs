@@ -1,8 +1,8 @@
 //! Key management: keys that are born in the TPM.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_EXTRACTABLE,
-    CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECAPSULATE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT,
+    CKA_EXTRACTABLE, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE,
     CKF_GENERATE_KEY_PAIR, CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_INVALID,
 };
 
@@ -158,8 +158,9 @@ pub(super) fn key_template(
     abilities: &Abilities,
 ) -> KeyTemplate {
     let signs = private.is_true(CKA_SIGN) || private.is_true(CKA_SIGN_RECOVER);
-    let decrypts =
-        [CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE].iter().any(|usage| private.is_true(*usage));
+    let decrypts = [CKA_DECRYPT, CKA_UNWRAP, CKA_DERIVE, CKA_DECAPSULATE]
+        .iter()
+        .any(|usage| private.is_true(*usage));
     let scheme = fixed_scheme(private, abilities).filter(|_| signs && !decrypts);
     // RSA signatures are padded here and finished by the raw private operation, which the TPM
     // counts as decryption.

@@ -15,6 +15,7 @@
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
 //! | `message.rs`, `message_encryption.rs` | many messages signed or verified, encrypted or decrypted with one key |
 //! | `saved_state.rs` | operations saved and restored |
+//! | `encapsulation.rs` | keys that a public key makes for its private one |
 //! | `wrapping.rs` `deriving.rs` | keys under other keys; keys derived from others |
 //! | `dual.rs` | two operations fed by one call |
 //! | `key_management.rs`, `random.rs` | new keys, random bytes |
@@ -26,6 +27,7 @@ mod deriving;
 mod described;
 mod digesting;
 mod dual;
+mod encapsulation;
 mod encryption;
 mod import;
 pub mod key;

@@ -12,7 +12,7 @@ use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
-use crate::session::key::{UNWRAP, Usable, WRAP, in_tpm};
+use crate::session::key::{UNWRAP, Usable, Usage, WRAP, in_tpm};
 use crate::session::object::Object;
 use crate::session::operation::{Delivery, Destination};
 use crate::tpm::SecretBytes;
@@ -118,17 +118,32 @@ impl Call<'_> {
         wrapped: &[u8],
         raw: &[RawAttribute],
     ) -> Result<CK_OBJECT_HANDLE> {
-        let unwrapping =
-            self.usable_key(with, choice, UNWRAP).map_err(|error| told(error, &UNWRAPPING))?;
+        let opening = Opening { usage: UNWRAP, template: CKA_UNWRAP_TEMPLATE, path: Path::Unwrap };
+        self.open_key(&opening, choice, with, wrapped, template(raw)?)
+    }
+
+    /// Makes the key of the template `given` that `wrapped` is, opened with the key `with`.
+    ///
+    /// Errors: those of [`unwrap_key`](Self::unwrap_key).
+    pub(super) fn open_key(
+        &mut self,
+        opening: &Opening,
+        choice: &MechanismChoice,
+        with: CK_OBJECT_HANDLE,
+        wrapped: &[u8],
+        given: AttributeSet,
+    ) -> Result<CK_OBJECT_HANDLE> {
+        let unwrapping = self
+            .usable_key(with, choice, opening.usage)
+            .map_err(|error| told(error, &UNWRAPPING))?;
         let scheme = unwrapping.object.fixed_scheme(&unwrapping.abilities);
         let mut decrypting =
             Decrypting::new(choice, &unwrapping.abilities, &unwrapping.facts, scheme)
                 .map_err(|error| told(error, &UNWRAPPING))?;
-        let given = template(raw)?;
         let with = &unwrapping.object.attributes;
-        let given = nested::add(with, CKA_UNWRAP_TEMPLATE, given)?;
-        let object = new_object(Path::Unwrap, &given, self.actor())?;
-        nested::check_added(with, CKA_UNWRAP_TEMPLATE, &object)?;
+        let given = nested::add(with, opening.template, given)?;
+        let object = new_object(opening.path, &given, self.actor())?;
+        nested::check_added(with, opening.template, &object)?;
         let bound = decrypting.bound(wrapped.len()).map_err(|error| told(error, &UNWRAPPING))?;
         let key = self.bind(unwrapping.object)?;
         let mut bytes = decrypting
@@ -144,6 +159,11 @@ impl Call<'_> {
             bytes = fitting_secret(&object, bytes);
         }
         let len = wanted_len(&object, Some(bytes.len()))?;
+        if choice.ckm == CKM_RSA_X_509 {
+            // PKCS#11 v3.1, "X.509 (raw) RSA": the key is the end of the block.
+            let before = bytes.len().saturating_sub(len);
+            bytes.drain(..before);
+        }
         // Zeros fill the last block of a mode that has no padding of its own.
         let (most, zeros) = (bytes.len(), padded_len(choice.ckm, len));
         if len > most || (len < most && zeros != most) {
@@ -198,6 +218,14 @@ impl Call<'_> {
     }
 }
 
+/// How a key is opened: which attribute of the key that opens it allows that, which of its templates
+/// the new key has to fit, and how the new one comes about.
+pub(super) struct Opening {
+    pub usage: Usage,
+    pub template: CK_ATTRIBUTE_TYPE,
+    pub path: Path,
+}
+
 /// Whether `wrapping` may wrap `target`; in two steps, `hybrid`, a public key wraps as much as a secret
 /// one.
 fn may_wrap(wrapping: &Usable, target: &Object, hybrid: bool) -> Result<()> {
@@ -242,7 +270,7 @@ fn padded_len(ckm: CK_MECHANISM_TYPE, len: usize) -> usize {
 }
 
 /// How a function says what other functions say of their only key.
-struct Words(&'static [(CK_RV, CK_RV)]);
+pub(super) struct Words(&'static [(CK_RV, CK_RV)]);
 
 const WRAPPING: Words = Words(&[
     (CKR_KEY_HANDLE_INVALID, CKR_WRAPPING_KEY_HANDLE_INVALID),
@@ -251,7 +279,7 @@ const WRAPPING: Words = Words(&[
     (CKR_KEY_SIZE_RANGE, CKR_WRAPPING_KEY_SIZE_RANGE),
 ]);
 
-const UNWRAPPING: Words = Words(&[
+pub(super) const UNWRAPPING: Words = Words(&[
     (CKR_KEY_HANDLE_INVALID, CKR_UNWRAPPING_KEY_HANDLE_INVALID),
     (CKR_KEY_TYPE_INCONSISTENT, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
     (CKR_KEY_FUNCTION_NOT_PERMITTED, CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT),
@@ -261,7 +289,7 @@ const UNWRAPPING: Words = Words(&[
 ]);
 
 /// PKCS#11 v3.1 gives these functions codes of their own.
-fn told(error: Error, words: &Words) -> Error {
+pub(super) fn told(error: Error, words: &Words) -> Error {
     match words.0.iter().find(|(general, _)| *general == error.ck_rv()) {
         Some((_, own)) => error.told_as(*own),
         None => error,
