@@ -164,7 +164,8 @@ fn info_is_narrowed_to_what_the_tpm_has() {
     assert_eq!(info(CKM_SHA256), (0, 0, CKF_DIGEST));
     let signs = CKF_HW | CKF_SIGN | CKF_VERIFY | CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY;
     let recovers = CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER;
-    let encrypts = CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP | CKF_UNWRAP;
+    let encrypts =
+        CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP | CKF_UNWRAP | CKF_ENCAPSULATE | CKF_DECAPSULATE;
     assert_eq!(info(CKM_RSA_PKCS), (2048, 2048, signs | recovers | encrypts));
     assert_eq!(info(CKM_SHA256_RSA_PKCS), (2048, 2048, signs | CKF_MULTI_MESSAGE));
     assert_eq!(info(CKM_RSA_PKCS_KEY_PAIR_GEN), (2048, 2048, CKF_HW | CKF_GENERATE_KEY_PAIR));

@@ -126,7 +126,9 @@ pub fn name(rv: CK_RV) -> String {
 }
 
 /// Values that the description of the value, not the function's list, gives to a function.
-const NAMED_ELSEWHERE: [(&str, CK_RV); 12] = [
+const NAMED_ELSEWHERE: [(&str, CK_RV); 13] = [
+    // In the text of the function.
+    ("C_EncapsulateKey", CKR_BUFFER_TOO_SMALL),
     ("C_CreateObject", CKR_PUBLIC_KEY_INVALID),
     ("C_VerifyInit", CKR_PUBLIC_KEY_INVALID),
     ("C_VerifySignatureInit", CKR_PUBLIC_KEY_INVALID),
