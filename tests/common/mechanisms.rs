@@ -52,6 +52,19 @@ pub const HMAC: [CK_MECHANISM_TYPE; 8] = [
     CKM_SHA512_HMAC_GENERAL,
 ];
 
+/// Derivations without a parameter.
+pub const DIGESTING: [CK_MECHANISM_TYPE; 9] = [
+    CKM_SHA1_KEY_DERIVATION,
+    CKM_SHA224_KEY_DERIVATION,
+    CKM_SHA256_KEY_DERIVATION,
+    CKM_SHA384_KEY_DERIVATION,
+    CKM_SHA512_KEY_DERIVATION,
+    CKM_SHA3_224_KEY_DERIVATION,
+    CKM_SHA3_256_KEY_DERIVATION,
+    CKM_SHA3_384_KEY_DERIVATION,
+    CKM_SHA3_512_KEY_DERIVATION,
+];
+
 /// The mechanism with a parameter that it takes.
 pub fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
     match ckm {
