@@ -262,11 +262,13 @@ fn bytes_bound(key: &AttributeSet) -> Result<usize> {
 
 /// Bytes with the zeros that a mode of whole blocks needs after a key of `len` bytes.
 fn padded_len(ckm: CK_MECHANISM_TYPE, len: usize) -> usize {
-    match ckm {
-        CKM_AES_ECB | CKM_AES_CBC => len.next_multiple_of(16),
-        CKM_AES_KEY_WRAP => len.next_multiple_of(8),
-        _ => len,
-    }
+    let block = match ckm {
+        CKM_AES_ECB | CKM_AES_CBC => 16,
+        CKM_AES_KEY_WRAP => 8,
+        _ => 1,
+    };
+    // What overflows is too long as it is.
+    len.checked_next_multiple_of(block).unwrap_or(len)
 }
 
 /// How a function says what other functions say of their only key.
