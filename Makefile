@@ -74,9 +74,9 @@ deny: ## licences, bans and sources of the dependencies
 	@tools/setup.sh deny
 	$(CARGO) deny --log-level error check licenses bans sources
 
-bench: ## signatures beside the bare TPM, start and search, TPM commands of each call
+bench: ## each mechanism's rate and TPM commands; signatures beside the bare TPM; start and search
 	@tools/setup.sh test
-	$(CARGO) bench --locked --bench report
+	$(CARGO) bench --locked --bench report --bench mechanisms
 
 soak: ## the tests at their full size: hours
 	@tools/setup.sh test
