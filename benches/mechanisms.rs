@@ -149,13 +149,16 @@ fn typical(known: &Known, keys: Keys) -> Held {
 }
 
 /// `measure` of everything that every mechanism does, by mechanism and operation.
-fn each<T>(known: &Known, mut measure: impl FnMut(&Task) -> T) -> BTreeMap<(u64, &'static str), T> {
+fn each<T>(
+    known: &Known,
+    mut measure: impl FnMut(&Task) -> T,
+) -> BTreeMap<(CK_MECHANISM_TYPE, &'static str), T> {
     let mut all = BTreeMap::new();
     for case in known.t.p.mechanisms(OWNER).unwrap().into_iter().filter_map(case) {
         let held = typical(known, case.keys);
         for task in tasks(known, &case, &held) {
             task.run();
-            all.insert((case.ckm as u64, task.what), measure(&task));
+            all.insert((case.ckm, task.what), measure(&task));
         }
     }
     all
@@ -197,7 +200,7 @@ const BULK: [CK_MECHANISM_TYPE; 6] =
 
 fn main() {
     let names = names();
-    let name = |ckm: u64| names.get(&(ckm as CK_MECHANISM_TYPE)).copied().unwrap_or("?");
+    let name = |ckm| names.get(&ckm).copied().unwrap_or("?");
     let (rig, proxy) = Rig::tapped();
     let known = Known::on(Token::on(rig, OWNER));
     let counts = each(&known, |task| counted(&proxy, || task.run()));
@@ -226,7 +229,7 @@ fn main() {
     println!("| mechanism | MB per second | TPM commands |\n|---|---|---|");
     for (ckm, commands) in BULK.into_iter().zip(bulk_counts) {
         let rate = rate(|| megabyte(&known, ckm));
-        println!("| {} | {rate:.2} | {commands} |", name(ckm as u64));
+        println!("| {} | {rate:.2} | {commands} |", name(ckm));
     }
     known.t.p.finalize().unwrap();
 }

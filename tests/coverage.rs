@@ -20,8 +20,11 @@ struct Use<'a> {
     held: &'a Held,
 }
 
+/// Uses a mechanism with a key in one way.
+type Run = fn(&Use);
+
 /// What is done for flags, which always come together. One that is not here has no test, and fails.
-const USES: &[(CK_FLAGS, fn(&Use))] = &[
+const USES: &[(CK_FLAGS, Run)] = &[
     (CKF_SIGN | CKF_VERIFY, |with| with.sign()),
     (CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER, |with| with.recover()),
     (CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY, |with| with.message()),
