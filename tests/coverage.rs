@@ -229,14 +229,15 @@ fn cases(known: &Known) -> Vec<Case> {
     listed.into_iter().filter_map(case).collect()
 }
 
-fn with_its_keys(known: &Known, case: &Case, mut then: impl FnMut(&Use)) {
+/// The first `most` of the keys that a mechanism takes.
+fn with_its_keys(known: &Known, case: &Case, most: usize, mut then: impl FnMut(&Use)) {
     let none = Held::default();
     let mut all = known.all(case.keys);
     if case.keys == Keys::None {
         all.push(&none);
     }
     assert!(!all.is_empty());
-    for held in all {
+    for held in all.into_iter().take(most) {
         then(&Use { known, case, held });
     }
 }
@@ -249,7 +250,7 @@ fn c023_every_listed_mechanism_is_used_with_each_of_its_flags() {
         let used = USES.iter().fold(0, |all, (flag, _)| all | flag);
         assert_eq!(flags & !used, 0, "{:#x} has flags that nothing here uses", case.ckm);
         assert_ne!(flags, 0, "{:#x} does nothing", case.ckm);
-        with_its_keys(&known, &case, |with| {
+        with_its_keys(&known, &case, usize::MAX, |with| {
             for (together, run) in USES.iter().filter(|(together, _)| flags & together != 0) {
                 assert_eq!(flags & together, *together, "{:#x} does half of it", case.ckm);
                 // Which it was, where it fails.
@@ -267,7 +268,8 @@ fn c084_every_split_gives_what_the_whole_gives_by_every_mechanism_that_takes_par
     let mut with_parts = 0;
     for case in cases(&known) {
         let flags = known.t.p.mechanism_info(OWNER, case.ckm).unwrap().flags;
-        with_its_keys(&known, &case, |with| {
+        // How data is cut has nothing to do with the key.
+        with_its_keys(&known, &case, 1, |with| {
             let (mech, held) = (|| with.mech(), with.held);
             let signs = flags & CKF_SIGN != 0;
             let ciphers = flags & CKF_ENCRYPT != 0;
@@ -324,5 +326,5 @@ fn c084_every_split_gives_what_the_whole_gives_by_every_mechanism_that_takes_par
             }
         });
     }
-    assert!(with_parts > 60, "{with_parts}");
+    assert!(with_parts > 40, "{with_parts}");
 }
