@@ -42,11 +42,11 @@ shows_the_token() {
     says "slot 0 owner +\"$label\"  serial [0-9A-Za-z]+\$" "$hierarkey" status
 }
 refuses_another_officer() {
-    complains 'security officer PIN' token init --label other --pin-file "$work/pin" --so-pin-file "$work/other-so-pin"
+    complains 'security officer PIN' token init --destroy-keys --label other --pin-file "$work/pin" --so-pin-file "$work/other-so-pin"
     shows_the_token
 }
 names_a_file_that_is_not_there() {
-    complains "$work/none" token init --label other --pin-file "$work/pin" --so-pin-file "$work/none"
+    complains "$work/none" token init --destroy-keys --label other --pin-file "$work/pin" --so-pin-file "$work/none"
 }
 refuses_a_long_label() {
     complains 'at most 32 bytes' token init --label 123456789012345678901234567890123 \
@@ -54,7 +54,7 @@ refuses_a_long_label() {
 }
 asks_nobody_without_a_terminal() {
     local status=0
-    setsid "$hierarkey" token init --label other >"$work/out" 2>"$work/err" </dev/null || status=$?
+    setsid --wait "$hierarkey" token init --destroy-keys --label other >"$work/out" 2>"$work/err" </dev/null || status=$?
     cat "$work/out" "$work/err"
     [ "$status" = 4 ] && [ "$(wc -l <"$work/err")" = 1 ]
 }

@@ -48,9 +48,9 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     match key.filter(|key| !key.certificates.is_empty()) {
         Some(key) => {
             let contents = format!(
-                "pkcs11-providers {}\npkcs11-id '{}'\npkcs11-pin-cache -1\n",
+                "pkcs11-providers {}\npkcs11-id '{}'\n",
                 module.display(),
-                uri::of_openvpn(&facts, &key.id).replace('\\', "\\\\")
+                uri::of_openvpn(&facts, &key.id)
             );
             plan.step(
                 "Write the lines for OpenVPN's configuration",

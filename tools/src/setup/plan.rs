@@ -110,7 +110,7 @@ impl<'a> Plan<'a> {
             if !manner.dry_run {
                 out.note(show(number, &step.why, &what, Style::plain()).trim_end());
                 ask("Do it?", manner.yes)?;
-                step.action.perform()?;
+                step.action.perform(out)?;
             }
             steps.push(StepReport { why: step.why, what, done: !manner.dry_run });
         }
@@ -134,9 +134,9 @@ impl Action<'_> {
         }
     }
 
-    fn perform(self) -> Result<()> {
+    fn perform(self, out: Output) -> Result<()> {
         match self {
-            Self::Run(command) => run(&command),
+            Self::Run(command) => run(out, &command),
             Self::Write { path, contents } => {
                 if fs::read_to_string(&path).is_ok_and(|before| before == contents) {
                     return Ok(());
@@ -162,9 +162,14 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-fn run(command: &[String]) -> Result<()> {
+fn run(out: Output, command: &[String]) -> Result<()> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-    let status = Command::new(program).args(arguments).status().map_err(|error| {
+    let mut command = Command::new(program);
+    if out.json {
+        // stdout is for the one answer.
+        command.stdout(std::io::stderr());
+    }
+    let status = command.args(arguments).status().map_err(|error| {
         let why = if error.kind() == std::io::ErrorKind::NotFound {
             "it is not installed".to_owned()
         } else {

@@ -1,7 +1,7 @@
 //! `hierarkey setup ssh`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hierarkey::admin::Admin;
@@ -34,6 +34,11 @@ pub struct Arguments {
     who: AsUser,
 }
 
+/// Whether a folder is to be made; the one a bare name stands in is "".
+fn is_missing(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && !folder.exists()
+}
+
 pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let module = module::find(arguments.module.as_deref())?;
     let config = match (&arguments.config, std::env::var_os("HOME")) {
@@ -60,7 +65,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let line = format!("PKCS11Provider {}", module.display());
     let before = fs::read_to_string(&config).unwrap_or_default();
     if !before.lines().any(|one| one.trim() == line) {
-        if let Some(folder) = config.parent().filter(|folder| !folder.exists()) {
+        if let Some(folder) = config.parent().filter(|folder| is_missing(folder)) {
             plan.step(
                 "Make ssh's folder",
                 Action::Run(
