@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// Why a command failed; the number is its exit code. docs/tool.md has the table.
+/// Why a command failed; the number is its exit code. [`EXIT_CODES`] says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[repr(u8)]
@@ -36,6 +36,32 @@ pub enum Kind {
     Output = 9,
     /// `doctor` found something that is to be put right.
     Findings = 10,
+}
+
+/// The exit codes: number, `kind` in JSON, what it means. The manual and docs/tool.md print this.
+pub const EXIT_CODES: &[(u8, &str, &str)] = &[
+    (0, "", "it was done"),
+    (1, "failed", "it failed for none of the reasons below"),
+    (2, "usage", "the command line is wrong, or a question had no terminal to be asked on"),
+    (3, "no-tpm", "no TPM answers, or the slot has none"),
+    (4, "pin", "a PIN, passphrase or authorization value is wrong or missing"),
+    (5, "locked", "the TPM accepts no PIN now, after too many wrong ones"),
+    (6, "not-found", "there is no such token, key or object, or more than one of the name"),
+    (7, "denied", "this user may not use the TPM, or not read or change the store"),
+    (8, "input", "a file or a name cannot be used"),
+    (
+        9,
+        "output",
+        "the output or the store cannot be written: the disk is full, or the file exists",
+    ),
+    (10, "findings", "doctor found something that is to be put right"),
+];
+
+/// [`EXIT_CODES`] for the manual.
+pub fn exit_codes() -> String {
+    let lines: String =
+        EXIT_CODES.iter().map(|(code, _, what)| format!("  {code:2}  {what}\n")).collect();
+    format!("Exit codes:\n{}", lines.trim_end())
 }
 
 /// A failure, as it is told.

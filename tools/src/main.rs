@@ -9,13 +9,15 @@
 //! | `token.rs`, `lockout.rs`, `random.rs` | the token itself and its TPM |
 //! | `status.rs`, `doctor/` | how it all fares |
 //! | `setup/`, `demo.rs` | other programs put to work with it |
-//! | `generate.rs`, `schema.rs` | manual, completions, the description of --json |
+//! | `generate.rs`, `schema.rs`, `docs.rs` | manual, completions, the description of --json |
 
 // Where a CK_ULONG is narrower than the u64 of a report these conversions are needed.
 #![allow(clippy::useless_conversion)]
 
 mod cert;
 mod demo;
+#[cfg(test)]
+mod docs;
 mod doctor;
 mod failure;
 mod generate;
@@ -48,9 +50,7 @@ use crate::output::{Colour, Output};
     name = "hierarkey",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 no TPM, 4 PIN wrong or \
-                  missing, 5 locked out, 6 not found, 7 no permission, 8 bad input, 9 cannot be \
-                  written, 10 doctor found a problem."
+    after_help = failure::exit_codes()
 )]
 struct Arguments {
     /// Answer in JSON, one object on stdout; a failure is one on stderr

@@ -347,3 +347,26 @@ fn the_demonstration_works_and_leaves_nothing() {
     assert!(shown["steps"].as_array().unwrap().len() > 5);
     assert!(rig.ok(&["demo"]).text().contains("sign works"));
 }
+
+#[test]
+fn the_session_in_the_documentation_works() {
+    let rig = Rig::new();
+    let page = include_str!("../../docs/tool.md");
+    let (_, session) = page.split_once("```console\n").unwrap();
+    let (session, _) = session.split_once("```").unwrap();
+    fs::copy(rig.path("so"), rig.path("so-pin")).unwrap();
+    let program = std::path::Path::new(PROGRAM);
+    let module = program.with_file_name("libhierarkey.so");
+    std::os::unix::fs::symlink(module, rig.path("libhierarkey.so")).unwrap();
+    let path = format!("{}:{}", program.parent().unwrap().display(), env!("PATH"));
+    let commands: Vec<_> = session.lines().map(|line| line.strip_prefix("$ ").unwrap()).collect();
+    assert!(commands.len() > 20);
+    for line in commands {
+        let mut command = rig.command("sh");
+        let outcome = finish({
+            command.args(["-c", line]).env("PATH", &path);
+            command
+        });
+        assert_eq!(outcome.code, 0, "{line}: {}{}", outcome.text(), outcome.stderr);
+    }
+}
