@@ -320,6 +320,60 @@ fn colours_are_for_terminals_and_for_who_asks() {
 }
 
 #[test]
+fn status_says_who_else_has_the_store_open() {
+    let rig = Rig::with_token();
+    assert_eq!(rig.json(&["status"])["open_by"], json!([]));
+    let mut other = rig.command("cat");
+    let file = fs::File::open(rig.store().join("hierarkey.sqlite3")).unwrap();
+    // It waits for its input, with the store for its standard error's place.
+    let mut other = other.stdin(Stdio::piped()).stderr(Stdio::from(file)).spawn().unwrap();
+    let status = rig.json(&["status"]);
+    let opener = &status["open_by"][0];
+    assert_eq!((&opener["pid"], &opener["what"]), (&json!(other.id()), &json!("store")));
+    assert!(rig.ok(&["status"]).text().contains("the store is open in"));
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+/// Runs a command on a terminal at which `typed` is typed; what the terminal shows, and the code.
+fn on_a_terminal(rig: &Rig, line: &str, typed: &str) -> (String, Option<i32>) {
+    let mut command = rig.command("script");
+    command.args(["-qec", &format!("{PROGRAM} {line}"), "/dev/null"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    keyboard.write_all(typed.as_bytes()).unwrap();
+    drop(keyboard);
+    let done = child.wait_with_output().unwrap();
+    (String::from_utf8_lossy(&done.stdout).into_owned(), done.status.code())
+}
+
+#[test]
+fn a_terminal_is_asked_for_pins_and_before_anything_is_destroyed() {
+    let rig = Rig::with_token();
+    rig.ok(&user(&["key", "generate", "k"]));
+    let (shown, code) = on_a_terminal(&rig, "key list --login", "user-pin-1\n");
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("user PIN: ") && shown.contains('\x1b'), "{shown}");
+    let delete = "key delete k --pin-file pin";
+    let (shown, code) = on_a_terminal(&rig, delete, "n\n");
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("for good? [y/N]"), "{shown}");
+    rig.ok(&["key", "show", "k"]);
+    let (shown, code) = on_a_terminal(&rig, delete, "y\n");
+    assert_eq!(code, Some(0), "{shown}");
+    rig.refused(&["key", "show", "k"], 6);
+    // A new PIN is typed twice.
+    let change = "token set-pin --pin-file pin";
+    let (shown, code) = on_a_terminal(&rig, change, "new-pin-1\nnew-pin-2\n");
+    assert_eq!(code, Some(4), "{shown}");
+    let (shown, code) = on_a_terminal(&rig, change, "new-pin-1\nnew-pin-1\n");
+    assert_eq!(code, Some(0), "{shown}");
+    rig.write("pin", "new-pin-1");
+    rig.ok(&user(&["key", "list"]));
+}
+
+#[test]
 fn the_manual_and_the_completions_name_every_command() {
     let rig = Rig::new();
     rig.ok(&["generate", "man", "man"]);

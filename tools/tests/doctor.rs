@@ -160,6 +160,28 @@ fn a_device_that_is_not_there_or_not_for_us_is_told_from_one_that_is_silent() {
 }
 
 #[test]
+fn a_user_outside_the_devices_group_is_told_which() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let rig = Rig::new();
+    open_to_all(rig.folder.path(), 0o755);
+    rig.write("tpm", "");
+    open_to_all(&rig.path("tpm"), 0o660);
+    let program = rig.path("hierarkey");
+    fs::copy(common::PROGRAM, &program).unwrap();
+    let mut command = rig.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+    command.args(["--json", "doctor"]);
+    command.env("HIERARKEY_TCTI", format!("device:{}", rig.path("tpm").display()));
+    let report = described(&["doctor"], &finish(command).stdout);
+    assert_eq!(finding(&report, "tpm", "is for group root"), "problem");
+    let text = report.to_string();
+    assert!(text.contains("usermod -aG root nobody"), "{text}");
+}
+
+#[test]
 fn a_module_file_that_leads_nowhere_is_found() {
     let rig = Rig::new();
     let modules = rig.path(".config/pkcs11/modules");
