@@ -34,11 +34,6 @@ pub trait Report: Serialize {
 pub struct Style(bool);
 
 impl Style {
-    /// No colours, whatever the output is.
-    pub fn plain() -> Self {
-        Self(false)
-    }
-
     fn paint(self, code: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -104,14 +99,6 @@ impl Output {
         out.write_all(bytes)
             .and_then(|()| out.flush())
             .map_err(|error| Failure::new(Kind::Output, format!("stdout: {}", plain(&error))))
-    }
-
-    /// A line for the person at the terminal that is no part of the result: on stderr, and not with
-    /// --json.
-    pub fn note(self, text: &str) {
-        if !self.json {
-            let _ = writeln!(io::stderr(), "{text}");
-        }
     }
 
     /// A warning: on stderr, and never left out.

@@ -146,9 +146,9 @@ impl Report for RemovedReport {
 fn report(session: &Session<'_>, done: &str) -> Result<TokenReport> {
     let facts = session.facts()?;
     Ok(TokenReport {
-        label: facts.label,
+        label: facts.label.clone(),
         slot: slot_of(session.slot.hierarchy()).into(),
-        serial: facts.serial,
+        serial: facts.serial.clone(),
         done: done.to_owned(),
     })
 }

@@ -1,6 +1,8 @@
 //! A session with one token: PKCS#11's calls with Rust's manners. Everything here goes through the
 //! module's own rules, as any application's calls do.
 
+use std::cell::OnceCell;
+
 use hierarkey::admin::Admin;
 use hierarkey::cryptoki::*;
 use hierarkey::error::{Error, Result as ModuleResult};
@@ -24,6 +26,8 @@ pub struct Session<'a> {
     handle: CK_SESSION_HANDLE,
     /// The user's PIN, for keys that ask for it at each use.
     pin: Option<Zeroizing<Vec<u8>>>,
+    /// Asked once: each time would be a command of the TPM's.
+    facts: OnceCell<TokenFacts>,
 }
 
 /// An attribute that is a CK_BBOOL.
@@ -72,7 +76,7 @@ impl<'a> Session<'a> {
         let id = slot_of(slot.hierarchy());
         let opened = admin.provider().open_session(id, CKF_SERIAL_SESSION | CKF_RW_SESSION);
         let handle = opened.map_err(|error| why_absent(admin, error))?;
-        Ok(Self { admin, slot, handle, pin: None })
+        Ok(Self { admin, slot, handle, pin: None, facts: OnceCell::new() })
     }
 
     /// The same with the user logged in.
@@ -110,7 +114,14 @@ impl<'a> Session<'a> {
     }
 
     /// The token's names; a slot without a token is a failure.
-    pub fn facts(&self) -> Result<TokenFacts> {
+    pub fn facts(&self) -> Result<&TokenFacts> {
+        match self.facts.get() {
+            Some(facts) => Ok(facts),
+            None => self.ask_facts().map(|facts| self.facts.get_or_init(|| facts)),
+        }
+    }
+
+    fn ask_facts(&self) -> Result<TokenFacts> {
         let info = self.admin.provider().token_info(slot_of(self.slot.hierarchy()))?;
         if info.flags & CKF_TOKEN_INITIALIZED == 0 {
             // The module shows a store that it cannot read as an empty slot; here the reason counts.

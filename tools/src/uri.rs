@@ -146,7 +146,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
                     "OpenVPN wants a certificate: name one (`hierarkey cert list` has them)",
                 ));
             }
-            Client::Any | Client::Systemd => of_token(&facts),
+            Client::Any | Client::Systemd => of_token(facts),
             Client::Ssh | Client::Openssl => {
                 format!("pkcs11:token={}", escape(&facts.label))
             }
@@ -171,11 +171,11 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
         }
     }
     let uri = match arguments.client {
-        Client::Any => of_object(&facts, &id, &label, arguments.part),
-        Client::Systemd => of_token(&facts),
-        Client::Ssh => of_object(&facts, &id, &label, None),
-        Client::Openssl => of_object(&facts, &id, &label, arguments.part.or(Some(Part::Private))),
-        Client::Openvpn => of_openvpn(&facts, &id),
+        Client::Any => of_object(facts, &id, &label, arguments.part),
+        Client::Systemd => of_token(facts),
+        Client::Ssh => of_object(facts, &id, &label, None),
+        Client::Openssl => of_object(facts, &id, &label, arguments.part.or(Some(Part::Private))),
+        Client::Openvpn => of_openvpn(facts, &id),
     };
     out.show(&UriReport { uri })
 }

@@ -413,6 +413,43 @@ fn a_full_output_is_exit_9_and_takes_back_what_was_made() {
     }
 }
 
+/// What `setup` says while it goes is on stdout; why it ends is one line on stderr.
+fn setup_fails(rig: &Rig, words: &[&str], code: i32) {
+    let outcome = rig.run(words);
+    assert_eq!(outcome.code, code, "{words:?}: {}", outcome.stderr);
+    assert_eq!(outcome.stderr.lines().count(), 1, "{words:?}: {}", outcome.stderr);
+}
+
+#[test]
+fn setups_and_the_demonstration_fail_in_one_line_too() {
+    let rig = Rig::with_token();
+    let before = rig.stored();
+    for program in ["ssh", "openvpn", "strongswan"] {
+        let words = ["setup", program, "--module", "rubbish", "--yes"];
+        setup_fails(&rig, &with_pin(&words, "wrong"), 4);
+        setup_fails(&rig, &with_pin(&words, "none"), 4);
+        setup_fails(&rig, &with_pin(&words[..4], "pin"), 2);
+        setup_fails(&rig, &["setup", program, "--module", "none", "--yes"], 8);
+    }
+    for program in ["openvpn", "strongswan"] {
+        let words = ["setup", program, "--module", "rubbish", "--subject", "nonsense", "--yes"];
+        setup_fails(&rig, &with_pin(&words, "pin"), 8);
+    }
+    setup_fails(&rig, &["setup", "nss", "rubbish", "--module", "rubbish", "--yes"], 8);
+    assert!(before == rig.stored(), "something was changed");
+    // The key is made; the configuration cannot be written. Run again, it goes on there.
+    let words = ["setup", "ssh", "--module", "rubbish", "--config", "rubbish/config", "--yes"];
+    setup_fails(&rig, &with_pin(&words, "pin"), 8);
+    rig.ok(&["key", "show", "ssh"]);
+    let words = ["setup", "ssh", "--module", "rubbish", "--config", "config", "--yes"];
+    assert_eq!(rig.json(&with_pin(&words, "pin"))["steps"].as_array().unwrap().len(), 1);
+
+    let mut demo = rig.command(PROGRAM);
+    demo.arg("demo").env("PATH", "/none");
+    let said = judge_refusal(&["demo"], &finish(demo), 3);
+    assert!(said.contains("swtpm"), "{said}");
+}
+
 /// A file system of a megabyte, away with its value.
 struct Small(std::path::PathBuf);
 

@@ -101,7 +101,7 @@ impl Key {
             made_in_tpm: told(CKA_LOCAL)?,
             extractable: told(CKA_EXTRACTABLE)?,
             always_authenticate: told(CKA_ALWAYS_AUTHENTICATE)?,
-            uri: uri::of_object(&facts, &self.id, &self.label, Some(part)),
+            uri: uri::of_object(facts, &self.id, &self.label, Some(part)),
         })
     }
 

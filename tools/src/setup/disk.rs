@@ -160,13 +160,13 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     }
     let device = arguments.device.display().to_string();
     // A key that is made anew opens nothing that the old one was enrolled for.
-    if key.is_none() || !enrolled.contains(&uri::of_token(&facts)) {
+    if key.is_none() || !enrolled.contains(&uri::of_token(facts)) {
         plan.step(
             "Enrol the token's key in the volume: it asks for the volume's passphrase and the \
              token's PIN",
             Action::Run(vec![
                 "systemd-cryptenroll".into(),
-                format!("--pkcs11-token-uri={}", uri::of_token(&facts)),
+                format!("--pkcs11-token-uri={}", uri::of_token(facts)),
                 device,
             ]),
         );

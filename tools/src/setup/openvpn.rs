@@ -50,7 +50,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
             let contents = format!(
                 "pkcs11-providers {}\npkcs11-id '{}'\n",
                 module.display(),
-                uri::of_openvpn(&facts, &key.id)
+                uri::of_openvpn(facts, &key.id)
             );
             plan.step(
                 "Write the lines for OpenVPN's configuration",

@@ -108,7 +108,9 @@ impl<'a> Plan<'a> {
         for (number, step) in self.steps.into_iter().enumerate() {
             let what = step.action.shown();
             if !manner.dry_run {
-                out.note(show(number, &step.why, &what, Style::plain()).trim_end());
+                if !out.json {
+                    out.bytes(show(number, &step.why, &what, out.stdout_style()).as_bytes())?;
+                }
                 ask("Do it?", manner.yes)?;
                 step.action.perform(out)?;
             }
