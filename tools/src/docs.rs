@@ -81,3 +81,17 @@ fn the_exit_codes_are_the_kinds() {
     }
     assert_eq!(EXIT_CODES.len(), 11);
 }
+
+#[test]
+fn every_command_and_every_option_says_what_it_is() {
+    fn look(command: &Command) {
+        let name = command.get_name();
+        assert!(command.get_about().is_some_and(|about| !about.to_string().is_empty()), "{name}");
+        for argument in command.get_arguments() {
+            let said = argument.get_help().is_some_and(|help| !help.to_string().is_empty());
+            assert!(said, "{name}: {}", argument.get_id());
+        }
+        command.get_subcommands().for_each(look);
+    }
+    look(&crate::Arguments::command());
+}

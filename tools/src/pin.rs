@@ -19,12 +19,21 @@ macro_rules! secret {
         #[doc = concat!("Where the ", $what, " comes from.")]
         #[derive(Args, Clone, Debug, Default)]
         pub struct $name {
-            #[doc = concat!("File with the ", $what, " (default: the systemd credential ",
-                                                                    $credential, ", else ask)")]
-            #[arg(long = $file, id = $file, value_name = "FILE", conflicts_with = $fd)]
+            #[arg(
+                long = $file,
+                id = $file,
+                value_name = "FILE",
+                conflicts_with = $fd,
+                help = concat!("File with the ", $what, " (default: the systemd credential ",
+                               $credential, ", else ask)")
+            )]
             file: Option<PathBuf>,
-            #[doc = concat!("Open file descriptor to read the ", $what, " from")]
-            #[arg(long = $fd, id = $fd, value_name = "NUMBER")]
+            #[arg(
+                long = $fd,
+                id = $fd,
+                value_name = "NUMBER",
+                help = concat!("Open file descriptor to read the ", $what, " from")
+            )]
             fd: Option<u32>,
         }
 
