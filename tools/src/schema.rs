@@ -48,6 +48,7 @@ answers! {
     "key show" => key::list::KeyShowReport,
     "key rename" => key::list::KeyReport,
     "key delete" => key::change::DeletedReport,
+    "key export" => key::request::DocumentReport,
     "key csr" => key::request::DocumentReport,
     "key self-sign" => key::request::DocumentReport,
     "key test" => key::test::TestReport,

@@ -31,6 +31,7 @@ const OF_USER: &[&[&str]] = &[
 const OF_ANYBODY: &[&[&str]] = &[
     &["key", "list"],
     &["key", "show", "k"],
+    &["key", "export", "k"],
     &["cert", "list"],
     &["cert", "export", "k"],
     &["object", "list"],
@@ -319,6 +320,7 @@ fn names_that_are_not_there_are_exit_6() {
         ] {
             rig.refused(&with_pin(words, "pin"), 6);
         }
+        rig.refused(&["key", "export", name], 6);
         rig.refused(&["cert", "export", name], 6);
         rig.refused(&["uri", name], 6);
     }

@@ -105,6 +105,17 @@ fn keys_of_every_type_are_made_tested_renamed_and_deleted() {
     let shown = rig.json(&user(&["key", "show", "ec-p256"]));
     assert!(shown["public_key"].as_str().unwrap().starts_with("-----BEGIN PUBLIC KEY-----"));
     assert_eq!(rig.json(&user(&["key", "show", "aes-128"]))["public_key"], json!(null));
+    for kind in ["rsa-2048", "ec-p256", "ec-p384", "ec-p521"] {
+        let shown = rig.json(&["key", "show", kind]);
+        assert_eq!(rig.json(&["key", "export", kind])["document"], shown["public_key"]);
+        rig.ok(&["key", "export", kind, "--der", "--out", "key.der", "--force"]);
+        rig.openssl(&["pkey", "-pubin", "-inform", "DER", "-in", "key.der", "-noout"]);
+        rig.ok(&["key", "export", kind, "--ssh", "--out", "key.pub", "--force"]);
+        let mut keygen = rig.command("ssh-keygen");
+        keygen.args(["-e", "-m", "PKCS8", "-f", "key.pub"]);
+        assert_eq!(finish(keygen).text(), shown["public_key"].as_str().unwrap());
+    }
+    rig.refused(&["key", "export", "rsa-2048", "--ssh", "--der"], 2);
     let id = format!("id:{}", shown["key"]["id"].as_str().unwrap());
     rig.json(&user(&["key", "rename", &id, "renamed"]));
     assert_eq!(rig.json(&["key", "show", "renamed"])["key"]["id"], shown["key"]["id"]);
@@ -145,7 +156,7 @@ fn requests_and_certificates_are_what_openssl_takes() {
         rig.openssl(&["verify", "-x509_strict", "-CAfile", &pem, &pem]);
         let exported = rig.json(&["cert", "export", kind]);
         let on_disk = fs::read_to_string(rig.path(&pem)).unwrap();
-        assert_eq!(exported["pem"].as_str().unwrap(), on_disk);
+        assert_eq!(exported["document"].as_str().unwrap(), on_disk);
         rig.ok(&["cert", "export", kind, "--der", "--out", "cert.der", "--force"]);
         rig.openssl(&["x509", "-inform", "DER", "-in", "cert.der", "-noout"]);
     }

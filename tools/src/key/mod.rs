@@ -4,12 +4,13 @@
 //! |---|---|
 //! | `info.rs` | a key as its objects show it |
 //! | `generate.rs`, `import.rs` | new ones; `reader.rs` knows the files of others |
-//! | `list.rs` | list and show |
+//! | `list.rs`, `export.rs` | list, show and export |
 //! | `change.rs` | rename and delete |
 //! | `request.rs` | csr and self-sign; `x509.rs` builds what is signed |
 //! | `test.rs` | whether a key works |
 
 pub mod change;
+pub mod export;
 pub mod generate;
 pub mod import;
 pub mod info;
@@ -35,6 +36,8 @@ pub enum Command {
     List(list::Arguments),
     /// Show one key: its use, its public key, its URI
     Show(list::ShowArguments),
+    /// Write the public key
+    Export(export::Arguments),
     /// Give a key another label
     Rename(change::RenameArguments),
     /// Destroy a key for good
@@ -53,6 +56,7 @@ pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
         Command::Import(arguments) => import::run(out, admin, &arguments),
         Command::List(arguments) => list::run(out, admin, &arguments),
         Command::Show(arguments) => list::show(out, admin, &arguments),
+        Command::Export(arguments) => export::run(out, admin, &arguments),
         Command::Rename(arguments) => change::rename(out, admin, &arguments),
         Command::Delete(arguments) => change::delete(out, admin, &arguments),
         Command::Csr(arguments) => request::csr(out, admin, &arguments),

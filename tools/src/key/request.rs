@@ -96,19 +96,20 @@ pub struct SelfSignArguments {
     who: AsUser,
 }
 
-/// What commands answer that make a document: `key csr`, `key self-sign`, `cert export`.
+/// What commands answer that make a document: `key csr`, `key self-sign`, `key export`, `cert
+/// export`.
 #[derive(Serialize, JsonSchema)]
 pub struct DocumentReport {
-    /// The document in PEM; null where it went to a file.
-    pub pem: Option<String>,
+    /// The document in PEM, or OpenSSH's line; null where it went to a file.
+    pub document: Option<String>,
     /// The file it went to.
     pub file: Option<String>,
 }
 
 impl Report for DocumentReport {
     fn text(&self, _: Style) -> String {
-        match (&self.pem, &self.file) {
-            (Some(pem), _) => pem.clone(),
+        match (&self.document, &self.file) {
+            (Some(document), _) => document.clone(),
             (None, Some(file)) => format!("written to {file}\n"),
             (None, None) => String::new(),
         }
@@ -117,16 +118,20 @@ impl Report for DocumentReport {
 
 /// Gives out a document as the arguments want it.
 pub fn deliver(out: Output, file: &FileArguments, label: &'static str, der: &[u8]) -> Result<()> {
-    let pem = x509::pem(label, der)?;
-    let bytes = if file.der { der } else { pem.as_bytes() };
+    deliver_as(out, file, x509::pem(label, der)?, der)
+}
+
+/// The same for one whose text is not PEM.
+pub fn deliver_as(out: Output, file: &FileArguments, text: String, der: &[u8]) -> Result<()> {
+    let bytes = if file.der { der } else { text.as_bytes() };
     match &file.out {
         Some(path) => {
             write_file(path, bytes, 0o644, file.force)?;
             let file = Some(path.display().to_string());
-            out.show(&DocumentReport { pem: None, file })
+            out.show(&DocumentReport { document: None, file })
         }
         None if file.der && !out.json => out.bytes(der),
-        None => out.show(&DocumentReport { pem: Some(pem), file: None }),
+        None => out.show(&DocumentReport { document: Some(text), file: None }),
     }
 }
 
