@@ -421,8 +421,7 @@ fn the_session_in_the_documentation_works() {
     let (session, _) = session.split_once("```").unwrap();
     fs::copy(rig.path("so"), rig.path("so-pin")).unwrap();
     let program = std::path::Path::new(PROGRAM);
-    let module = program.with_file_name("libhierarkey.so");
-    std::os::unix::fs::symlink(module, rig.path("libhierarkey.so")).unwrap();
+    std::os::unix::fs::symlink(common::module(), rig.path("libhierarkey.so")).unwrap();
     let path = format!("{}:{}", program.parent().unwrap().display(), env!("PATH"));
     let commands: Vec<_> = session.lines().map(|line| line.strip_prefix("$ ").unwrap()).collect();
     assert!(commands.len() > 20);

@@ -41,7 +41,7 @@ fn a_machine_in_order_has_no_problem() {
     let rig = Rig::with_token();
     let modules = rig.path(".config/pkcs11/modules");
     fs::create_dir_all(&modules).unwrap();
-    let module = std::path::Path::new(common::PROGRAM).with_file_name("libhierarkey.so");
+    let module = common::module();
     fs::write(modules.join("hierarkey.module"), format!("module: {}\n", module.display())).unwrap();
     rig.tpm.set_lockout(32, 600);
     let (report, code) = examine(&rig);

@@ -5,18 +5,14 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use common::{PROGRAM, Rig, finish};
 use serde_json::Value;
 
 const YES: [&str; 3] = ["--yes", "--pin-file", "pin"];
 
-/// The module of the same build.
 fn module() -> String {
-    let path = PathBuf::from(PROGRAM).with_file_name("libhierarkey.so");
-    assert!(path.is_file(), "no module at {}", path.display());
-    path.to_str().unwrap().to_owned()
+    common::module().to_str().unwrap().to_owned()
 }
 
 /// A program that writes down how it was called, in place of one that changes the machine.

@@ -189,6 +189,13 @@ pub fn finish(mut command: Command) -> Outcome {
     }
 }
 
+/// The module of the same build: beside the test program. (The copy beside the tool can be stale.)
+pub fn module() -> PathBuf {
+    let path = std::env::current_exe().unwrap().with_file_name("libhierarkey.so");
+    assert!(path.is_file(), "no module at {}", path.display());
+    path
+}
+
 /// Lets everybody into a folder, and through to it.
 pub fn open_to_all(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt;
