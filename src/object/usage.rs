@@ -71,9 +71,10 @@ pub(super) fn mixes_wrapping(object: &AttributeSet) -> bool {
 ///
 /// A template that wants any usage gets what it names and nothing else; one that wants none gets
 /// the preset of the key's kind, less what it denies and what CKA_ALWAYS_AUTHENTICATE excludes. Of usages that are wanted together those that
-/// such a key cannot serve are dropped: programs ask for all they know at once.
+/// such a key cannot serve are dropped: programs ask for all they know at once. A generic secret may be left with none: what is
+/// derived as one is often there to be read.
 ///
-/// Errors: `CKR_TEMPLATE_INCONSISTENT` where none of those wanted can be served.
+/// Errors: `CKR_TEMPLATE_INCONSISTENT` where none of those wanted can be served by another key.
 pub(super) fn settle(holder: Holders, object: &mut AttributeSet) -> Result<()> {
     let Some(usages) = of(holder) else { return Ok(()) };
     let wanted: Vec<_> =
@@ -86,7 +87,7 @@ pub(super) fn settle(holder: Holders, object: &mut AttributeSet) -> Result<()> {
     };
     let granted: Vec<_> =
         granted.into_iter().filter(|cka| !(each_time && AT_ONCE.contains(cka))).collect();
-    if granted.is_empty() && !wanted.is_empty() {
+    if granted.is_empty() && !wanted.is_empty() && holder != Holders::SECRET_GENERIC {
         let names: Vec<_> = wanted.iter().map(|cka| attribute::name(*cka)).collect();
         let why = format!("a key of this kind cannot serve {}", names.join(", "));
         return Err(Error::new(CKR_TEMPLATE_INCONSISTENT, why));
@@ -162,6 +163,15 @@ mod tests {
             let error = settle(holder, &mut object).unwrap_err();
             assert_eq!(error.ck_rv(), CKR_TEMPLATE_INCONSISTENT);
         }
+    }
+
+    #[test]
+    fn k_a_generic_secret_may_be_asked_for_what_it_cannot_serve_and_is_then_for_being_read() {
+        // What pkcs11-tool --derive asks for, whose secret is read and used elsewhere.
+        let all = [CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP].map(|cka| (cka, true));
+        assert!(settled(Holders::SECRET_GENERIC, &all).is_empty());
+        let some = [(CKA_ENCRYPT, true), (CKA_DERIVE, true)];
+        assert_eq!(settled(Holders::SECRET_GENERIC, &some), [CKA_DERIVE]);
     }
 
     #[test]

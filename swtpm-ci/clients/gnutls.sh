@@ -80,6 +80,7 @@ shakes_many_hands() {
 }
 refuses_a_wrong_pin() {
     refuses 'PIN' env GNUTLS_PIN=999999 p11tool --provider "$MODULE" --batch --login --list-all "pkcs11:token=$label"
+    lacks 'hierarkey::|tcti|unseal' "$work/says.out"
     # And the token says that a try was lost.
     says 'user PIN count low' tool --list-token-slots
 }

@@ -39,6 +39,16 @@ is_certified() {
     says 'web.signed: OK' openssl verify -CAfile "$work/authority.crt" "$work/web.signed"
     says 'Certificate chain length: 2' bash -c "cd '$work'; $(page java options); keytool \$store -list -v -alias web"
 }
+# A key that was made elsewhere: Java gives the module its numbers, and the module tells the TPM.
+imports_a_key() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/file.key" -subj '/CN=imported' -days 30 -out "$work/file.crt"
+    openssl pkcs12 -export -inkey "$work/file.key" -in "$work/file.crt" -name imported -passout pass:changeit -out "$work/file.p12"
+    says 'imported, .*PrivateKeyEntry' commands import
+    as_user --list-objects --type privkey --id "$(printf imported | od -An -tx1 | tr -d ' \n')" >"$work/objects"
+    cat "$work/objects"
+    # It says of itself that it was not always in the TPM.
+    grep -q 'Access: *sensitive$' "$work/objects"
+}
 signs_an_archive() {
     mkdir -p "$work/archive"
     printf 'a text\n' >"$work/archive/text"
@@ -83,7 +93,7 @@ serves_many() {
 }
 signs_in_threads() {
     cd "$work"
-    says '240 signatures by 8 threads' timeout 60 java -cp . Threads pkcs11.cfg pin
+    says '320 signatures by 8 threads' timeout 60 java -cp . Threads pkcs11.cfg pin
 }
 # Slots keep their places: the owner hierarchy's is the first whatever other tokens there are.
 keeps_the_slots_order() {
@@ -109,6 +119,7 @@ check "knows the module" follow java provider
 check "keytool makes an EC and an RSA key" makes_keys
 check "they are keys of the TPM, with their certificates beside them" keeps_them_in_the_token
 check "keytool requests and keeps a certificate" is_certified
+check "keytool brings a key from a file" imports_a_key
 check "jarsigner signs" signs_an_archive
 start_server
 check "serves TLS 1.3" serves tls1_3 TLSv1.3 "-sigalgs ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384 -verify_hostname localhost"

@@ -118,6 +118,11 @@ silent_without_a_tpm() {
         env OPENSSL_CONF="$work/$configuration" nginx -p "$work" -e "$work/$server.logs/error2.log" -c "$work/$server.conf" -t
 }
 
+curl_is_silent_without_a_tpm() {
+    export port
+    without_tpm '^(curl: .*|No matching initialized token was found for private key|The private key was not found.*|PKCS11_get_private_key returned NULL|)$' follow openssl curl
+}
+
 check "makes a token" make_token
 check "makes the page's keys" follow openssl keys
 check "certifies the server and a client" certifies
@@ -132,5 +137,6 @@ check "nginx ends without a crash" ends_quietly
 start_nginx default default.cnf
 check "nginx serves where the engine is the process's default" serves_many --tlsv1.3
 check "and ends without a crash" ends_quietly
-check "says nothing of ours without a TPM" silent_without_a_tpm
+check "nginx says nothing of ours without a TPM" silent_without_a_tpm
+check "curl says nothing of ours without a TPM" curl_is_silent_without_a_tpm
 finish

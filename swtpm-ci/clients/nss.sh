@@ -41,6 +41,17 @@ makes_an_ec_key_that_derives() {
     cat "$work/private"
     grep -A3 'EC' "$work/private" | grep -q 'Usage:.*sign.*derive'
 }
+# What CKA_DERIVE promises the TPM does: a shared secret, the same as OpenSSL's.
+derives_with_it() {
+    local id
+    id=$(sed -n 's/^< *0> ec *\([0-9a-f]*\) .*/\1/p' "$work/keys")
+    openssl ecparam -name prime256v1 -genkey -noout -out "$work/peer.key"
+    openssl pkey -in "$work/peer.key" -pubout -outform DER -out "$work/peer.der"
+    as_user --derive --mechanism ECDH1-DERIVE --id "$id" --input-file "$work/peer.der" --output-file "$work/secret"
+    openssl x509 -in "$work/authority.crt" -noout -pubkey -out "$work/authority.pem"
+    openssl pkeyutl -derive -inkey "$work/peer.key" -peerkey "$work/authority.pem" -out "$work/secret.openssl"
+    cmp "$work/secret" "$work/secret.openssl"
+}
 signs_mail() {
     printf 'Dear Bob,\n\nall is well.\n' >"$work/letter"
     follow nss sign
@@ -95,6 +106,7 @@ check "makes self-signed certificates with an EC and an RSA key" makes_certifica
 check "signs a request for an EC key, and keeps the certificate" signs_a_request
 check "finds each certificate's key" finds_the_key_of_a_certificate
 check "has EC keys that sign and derive" makes_an_ec_key_that_derives
+check "derives with the EC key that it signs with" derives_with_it
 check "signs mail with the RSA key" signs_mail
 check "decrypts mail with the RSA key" decrypts_mail
 check "decrypts what OpenSSL encrypted with AES-256" decrypts_what_openssl_encrypts aes256

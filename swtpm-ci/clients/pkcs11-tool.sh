@@ -188,6 +188,16 @@ check "lists slots before there is a token" shows_slots
 check "makes a token and sets its PINs" make_token
 check "shows the token and its flags" shows_token
 check "lists the mechanisms" lists_mechanisms
+# The template says CKA_SIGN and nothing of CKA_DECRYPT and CKA_DERIVE: systemd and others look for keys by these.
+signs_only() {
+    local name
+    as_user --list-objects --type privkey >"$work/private"
+    cat "$work/private"
+    for name in p256 rsa3072; do
+        grep -A 2 "label: *$name\$" "$work/private" | grep -q 'Usage: *sign$'
+    done
+}
+
 check "makes an RSA-2048 key pair" make_and_export rsa:2048 01 rsa --usage-sign --usage-decrypt
 check "makes a P-256 key pair" make_and_export EC:prime256v1 02 p256 --usage-sign
 check "makes an RSA-3072 key pair" make_and_export rsa:3072 03 rsa3072 --usage-sign
@@ -246,6 +256,8 @@ check "asks for the PIN at each use of an RSA key" asks_for_the_pin 09 rsa:2048
 check "refuses a wrong PIN" refuses_a_wrong_pin
 check "changes the user's PIN" changes_the_pin
 check "lets the security officer set the user's PIN" officer_sets_the_pin
+check "makes no key that decrypts or derives where only signing was asked for" signs_only
+check "says nothing of ours without a TPM" without_tpm '^(Available slots:|Slot .*|  \(empty\)|No slots\.?)$' tool --list-slots
 if [ "$kind" != softhsm ]; then # it stops at OAEP with SHA-256
     check "passes pkcs11-tool's own tests" tests_itself
 fi

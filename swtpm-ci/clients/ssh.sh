@@ -97,6 +97,11 @@ logs_in_by_agent() {
     cp "$1" "$work/authorized_keys"
     says 'welcome 42' with_agent env -u SSH_ASKPASS SSH_ASKPASS_REQUIRE=never bash -c 'remote files -o "IdentityFile=$1"' sh "$1"
 }
+agent_refuses_a_link() {
+    mkdir "$work/links"
+    ln -s "$MODULE" "$work/links/linked.so"
+    refuses 'agent refused operation' ssh-agent -P "$work/links/*" ssh-add -s "$work/links/linked.so"
+}
 many_log_in_by_agent() {
     cp "$work/login.pub" "$work/authorized_keys"
     # shellcheck disable=SC2016 # expanded by the inner shell
@@ -192,6 +197,7 @@ check "ssh stays out where its keys are unknown" stays_out
 check "ssh-agent logs in with the P-256 key" logs_in_by_agent "$work/login.pub"
 check "ssh-agent logs in with the RSA key" logs_in_by_agent "$work/rsa.pub"
 check "ssh-agent logs in six times at once" many_log_in_by_agent
+check "ssh-agent refuses a link to a module elsewhere" agent_refuses_a_link
 check "ssh-agent does not sign with the key that asks for the PIN" agent_refuses_a_key_that_asks
 check "the authority certifies a user" certifies
 start_sshd certified "HostKey $work/host_key" "TrustedUserCAKeys $work/authority.pub" "AuthorizedKeysFile none" \
