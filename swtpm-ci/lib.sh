@@ -237,7 +237,7 @@ free_port() {
     printf '%s' "$port"
 }
 listening() {
-    awk -v port="$(printf ':%04X' "$1")" '$2 ~ port "$" && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp /proc/net/tcp6
+    awk -v port="$(printf ':%04X' "$1")" '$2 ~ port "$" && $4 == "0A" { found = 1 } END { exit !found }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
 # lacks PATTERN FILE: no line of it matches, ignoring case; one that does is shown.

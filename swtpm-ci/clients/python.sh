@@ -10,7 +10,7 @@ printf 'a document\n' >"$work/document"
 
 # Both as their authors publish them, built once.
 venv=${CARGO_TARGET_DIR:-$root/target}/clients/python
-wanted="python-pkcs11==0.10.1 pykcs11==1.5.20"
+wanted="python-pkcs11==0.10.1 asn1crypto==1.5.1 pykcs11==1.5.20"
 installs() {
     if [ "$(cat "$venv/made-of" 2>/dev/null)" != "$wanted" ]; then
         rm -rf "$venv"
