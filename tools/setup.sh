@@ -23,7 +23,7 @@ deny_version=0.20.2
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
 test_packages="binutils curl git nginx-light openssh-client openssh-server libengine-pkcs11-openssl softhsm2 sqlite3"
-test_packages="$test_packages dbus iproute2 libnss3-tools libtss2-tcti-tabrmd0 openjdk-17-jdk-headless p11-kit p11-kit-modules tpm2-abrmd"
+test_packages="$test_packages dbus iproute2 libnss3-tools libtss2-tcti-tabrmd0 mount openjdk-17-jdk-headless p11-kit p11-kit-modules procps tpm2-abrmd"
 # What the tool sets up: a disk.
 test_packages="$test_packages cryptsetup-bin systemd"
 # Clients in Python are built from their authors' sources, those in Go from Debian's packages of theirs.

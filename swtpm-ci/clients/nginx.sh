@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2016
 . "$(dirname "$0")/../lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
-begin nginx nginx curl openssl pkcs11-tool swtpm
+begin nginx nginx curl openssl pgrep pkcs11-tool swtpm
 label=laptop
 export PKCS11_MODULE_PATH=$MODULE
 unset OPENSSL_CONF

@@ -11,7 +11,7 @@ fi
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
-begin p11-kit p11-kit p11tool pkcs11-tool ssh sshd ssh-keygen openssl ip unshare nsenter swtpm
+begin p11-kit p11-kit p11tool pkcs11-tool ssh sshd ssh-keygen openssl ip mount pgrep unshare nsenter swtpm
 label=laptop
 version "p11-kit $(dpkg-query -W -f '${Version}' p11-kit)"
 printf 'a document\n' >"$work/document"
