@@ -129,6 +129,7 @@ requests_as_the_default() {
     OPENSSL_CONF=$work/default.cnf openssl req -new "${engine[@]}" -key "$(key "$1")" -subj "/CN=$1" -out "$work/default.csr"
     says 'verify OK' openssl req -in "$work/default.csr" -noout -verify
 }
+as_the_default() { OPENSSL_CONF=$work/default.cnf "$@"; }
 # Four processes at once, each with a login of its own.
 signs_in_parallel() {
     local pids=() n
@@ -177,6 +178,7 @@ check "requests with RSA where it is the default" requests_as_the_default rsa
 check "requests with ECDSA where it is the default" requests_as_the_default p256
 check "serves and answers TLS 1.3, both keys in the token" answers_with_a_key tls1_3
 check "serves and answers TLS 1.2, both keys in the token" answers_with_a_key tls1_2
+check "serves and answers TLS 1.3 where the engine is the default" as_the_default answers_with_a_key tls1_3
 check "refuses a wrong PIN" refuses_a_wrong_pin
 check "serves TLS 1.3 with the RSA key" shakes_hands tls1_3 rsa
 check "serves TLS 1.2 with the RSA key" shakes_hands tls1_2 rsa
