@@ -26,6 +26,9 @@ test_packages="binutils curl git nginx-light openssh-client openssh-server liben
 test_packages="$test_packages dbus iproute2 libnss3-tools libtss2-tcti-tabrmd0 mount openjdk-17-jdk-headless p11-kit p11-kit-modules procps tpm2-abrmd"
 # What the tool sets up: a disk.
 test_packages="$test_packages cryptsetup-bin systemd"
+# VPNs, and what their two hosts are made of.
+test_packages="$test_packages charon-systemd hostapd iputils-ping libcharon-extra-plugins libstrongswan-extra-plugins"
+test_packages="$test_packages libstrongswan-standard-plugins openvpn socat strongswan-swanctl util-linux wpasupplicant"
 # Clients in Python are built from their authors' sources, those in Go from Debian's packages of theirs.
 test_packages="$test_packages python3-dev python3-venv swig"
 test_packages="$test_packages golang-go golang-github-miekg-pkcs11-dev golang-github-thalesignite-crypto11-dev"
@@ -66,8 +69,8 @@ missing_of() {
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2; }
 
 # Tests start servers of their own from these packages, each named with its service. A machine that had none must not find itself
-# listening afterwards: the services are neither started nor left enabled.
-services="openssh-server:ssh nginx-light:nginx"
+# listening afterwards, or with a VPN's daemon: the services are neither started nor left enabled.
+services="openssh-server:ssh nginx-light:nginx charon-systemd:strongswan hostapd:hostapd openvpn:openvpn wpasupplicant:wpa_supplicant"
 
 install_quietly() {
     local policy=/usr/sbin/policy-rc.d ours=no status=0 service

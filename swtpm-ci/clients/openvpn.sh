@@ -1,0 +1,239 @@
+#!/usr/bin/env bash
+# OpenVPN: both ends' keys and certificates on the token, the daemons in network namespaces, by the commands of docs/openvpn.md.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+# shellcheck source=../net.sh
+. "$rig/net.sh"
+PATH=$PATH:/usr/sbin:/sbin
+begin openvpn openvpn openssl pkcs11-tool socat unshare nsenter ip ping swtpm
+unset OPENSSL_CONF
+label=laptop
+umask 077
+printf '%s' "$user_pin" >"$work/pin"
+cd "$work"
+hierarkey=${MODULE%/*}/hierarkey # the tool, of the same build
+
+makes_an_authority() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt \
+        -subj /CN=authority -days 30 -addext keyUsage=keyCertSign
+}
+# sets_up TYPE: a token with a key and a certificate for each end. What was on the token is gone.
+sets_up() {
+    make_token
+    local end name id type=$1 step
+    for end in server:01 client:02; do
+        name=${end%:*} id=${end#*:}
+        for step in key request certificate import ids; do
+            name=$name id=$id type=$type follow openvpn "$step"
+        done
+        grep -qE '^[^/]+/[^/]+/[^/]+/laptop/'"$id\$" "$name.id"
+        # Nothing of a fixed-width field is left in it.
+        never 'x00|x20/' "$name.id"
+        export name
+        follow openvpn "$name"
+    done
+}
+# Slots without a token stand beside it: they give no certificate and no complaint.
+lists_our_certificates_alone() {
+    openvpn --show-pkcs11-ids "$MODULE" >ids 2>&1
+    cat ids
+    [ "$(grep -c 'Serialized id:' ids)" = 2 ]
+    ! grep -iE 'error|CKR_|cannot' ids
+}
+
+# start END...: the daemon as the page starts it. Its starter has gone when this returns: what goes on is a forked child.
+start() { name=$1 follow_on "$1" openvpn start; }
+# answer END [PIN]: answers its next question for the PIN.
+answer() {
+    mkdir -p "answers-$1"
+    cp answer "answers-$1/"
+    printf '%s' "${2:-$user_pin}" >"answers-$1/pin"
+    (cd "answers-$1" && follow_on "$1" openvpn connect) >"$1.answer" 2>&1 &
+}
+up() { within 10 logs 'Initialization Sequence Completed' "$1.log" "${2:-1}"; }
+show() { tail -n 18 server.log client.log; }
+# The client reaches the server through the tunnel, by its address in there.
+passes() { on client ping -q -c 3 -i 0.2 -W 5 198.51.100.1; }
+start_both() {
+    rm -f server.log client.log
+    plug server client
+    local end
+    for end in server client; do
+        start "$end"
+        answer "$end"
+    done
+    { up server && up client; } || { show; return 1; }
+}
+# How often an end was given the PIN.
+answers() { grep -c "MANAGEMENT: CMD 'password" "$1.log" || true; }
+configured() { # configured LINE...: both ends' configurations with these lines more, for one check
+    local end
+    for end in server client; do
+        name=$end follow openvpn "$end"
+        printf '%s\n' 'verb 3' "$@" >>"$end.conf"
+    done
+}
+daemon() { on "$1" sh -c 'cat /run/openvpn.pid'; }
+
+# tunnels VERSION ALGORITHM: both ends sign, and each verifies the other.
+tunnels() {
+    configured "tls-version-min $1" "tls-version-max $1"
+    start_both
+    show
+    passes
+    local end
+    for end in server client; do
+        logs "Control Channel: TLSv$1, .*$2" "$end.log"
+        never 'CKR_|PKCS#11: Cannot|TLS Error' "$end.log"
+    done
+    logs 'VERIFY OK: depth=0, CN=client' server.log
+    logs 'VERIFY OK: depth=0, CN=server' client.log
+}
+renegotiates() {
+    configured 'reneg-sec 3' "tls-version-min $1" "tls-version-max $1"
+    start_both
+    within 30 logs 'VERIFY OK: depth=0, CN=client' server.log 4
+    show
+    passes
+    logs 'VERIFY OK: depth=0, CN=server' client.log 4
+    never 'CKR_|TLS Error' client.log
+    # The PIN of the first handshake serves them all.
+    [ "$(answers client)" = 1 ] && [ "$(answers server)" = 1 ]
+}
+restarts() {
+    configured
+    start_both
+    on client kill -USR1 "$(daemon client)"
+    up client 2 || { show; return 1; }
+    passes
+    show
+    [ "$(answers client)" = 1 ]
+    never 'CKR_' client.log
+}
+# It unloads the module, loads it again and asks again, in the same process.
+reads_all_anew() {
+    configured
+    start_both
+    local before
+    before=$(daemon client)
+    on client kill -HUP "$before"
+    answer client
+    up client 2 || { show; return 1; }
+    passes
+    show
+    [ "$(daemon client)" = "$before" ]
+    logs "Client connected" client.log 2
+    never 'CKR_' client.log
+}
+# --askpass is for keys in files: it gives no PIN, right or wrong, and there is nobody else to ask.
+takes_no_pin_by_askpass() {
+    local before
+    configured
+    sed -i '/^management/d' client.conf
+    printf 'askpass pin\n' >>client.conf
+    rm -f server.log client.log
+    plug server client
+    start server
+    answer server
+    before=$(tries_left)
+    start client
+    within 20 logs "can't ask for .*laptop token" client.log || { show; return 1; }
+    show
+    [ "$(tries_left)" = "$before" ]
+    never 'Initialization Sequence Completed' client.log
+}
+
+# Without a management interface, where systemd runs: it has systemd-ask-password ask, and an agent replies.
+by_systemd() {
+    configured
+    sed -i '/^management/d' client.conf
+    rm -f server.log client.log
+    plug server client
+    start server
+    answer server
+    on client mkdir -p /run/systemd/system
+    start client
+    # shellcheck disable=SC2016 # expanded on the host
+    within 10 on client sh -c 'test -n "$(sed -n "s/^Socket=//p" /run/systemd/ask-password/ask.*)"' || { show; return 1; }
+    on client sh -c 'cat /run/systemd/ask-password/ask.*'
+    # shellcheck disable=SC2016
+    on client sh -c '/lib/systemd/systemd-reply-password 1 "$(sed -n "s/^Socket=//p" /run/systemd/ask-password/ask.*)" <pin'
+    up client || { show; return 1; }
+    passes
+}
+tries_left() { "$hierarkey" lockout show | sed -nE 's/^tries left: ([0-9]+) of .*/\1/p'; }
+# A wrong PIN is asked for again, costs one try, and the right one connects.
+asks_again_for_a_wrong_pin() {
+    local before
+    configured
+    rm -f server.log client.log
+    plug server client
+    start server
+    answer server
+    before=$(tries_left)
+    start client
+    answer client 999999
+    wait $! || true # it has answered
+    answer client
+    up client || { show; return 1; }
+    passes
+    show
+    [ "$(tries_left)" = $((before - 1)) ]
+    "$hierarkey" lockout reset
+}
+# With no other, it ends in a failure that has a reason, and no tries are spent but those that were answered.
+refuses_a_wrong_pin() {
+    local before
+    configured
+    rm -f server.log client.log
+    plug server client
+    start server
+    answer server
+    before=$(tries_left)
+    start client
+    for _ in 1 2 3; do
+        answer client 999999
+        wait $! || true
+    done
+    within 20 logs 'TLS Error: TLS handshake failed' client.log || { show; return 1; }
+    show
+    [ "$(answers client)" = 3 ]
+    printf 'tries: %s, then %s\n' "$before" "$(tries_left)"
+    [ "$(tries_left)" = $((before > 3 ? before - 3 : 0)) ]
+    never 'Initialization Sequence Completed' client.log
+    # And it is not for ever.
+    "$hierarkey" lockout reset
+    answer client
+    up client || { show; return 1; }
+    passes
+}
+# No TPM: nothing of ours on its terminal, and it ends by itself.
+is_silent_without_a_tpm() {
+    env -u HIERARKEY_CONF -u HIERARKEY_LOG HIERARKEY_TCTI="device:$work/none" openvpn --show-pkcs11-ids "$MODULE" >without 2>&1
+    cat without
+    ! grep -iE 'hierarkey:|tss2|tcti|error|warn|CKR_' without
+}
+
+check "makes an authority" makes_an_authority
+check "makes what answers for the PIN" follow openvpn answer
+for kind_of_key in EC:prime256v1 rsa:2048; do
+    case $kind_of_key in
+        EC:*) algorithm='peer certificate: 256 bits? E' ;;
+        rsa:*) algorithm='peer certificate: 2048 bits? RSA' ;;
+    esac
+    check "makes $kind_of_key keys and certificates" sets_up "$kind_of_key"
+    check "lists our certificates and no others" lists_our_certificates_alone
+    for tls in 1.2 1.3; do
+        check "tunnels over TLS $tls with $kind_of_key" tunnels "$tls" "$algorithm"
+    done
+done
+check "renegotiates over TLS 1.3" renegotiates 1.3
+check "renegotiates over TLS 1.2" renegotiates 1.2
+check "restarts by SIGUSR1" restarts
+check "reads all anew by SIGHUP" reads_all_anew
+check "tunnels with the PIN by systemd-ask-password" by_systemd
+check "takes no PIN by --askpass" takes_no_pin_by_askpass
+check "asks again for a wrong PIN" asks_again_for_a_wrong_pin
+check "refuses a wrong PIN" refuses_a_wrong_pin
+check "is silent without a TPM" is_silent_without_a_tpm
+finish
