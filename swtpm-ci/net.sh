@@ -22,6 +22,7 @@ unplug() {
 host() {
     mkdir -p "$work/$1.run"
     rm -f "$work/$1.up"
+    # Its shell is the first process there, and reaps daemons that end.
     # shellcheck disable=SC2016 # expanded by the host's shell
     unshare --net --mount --propagation private --pid --fork --kill-child --mount-proc sh -euc '
         mount -t tmpfs tmpfs "$0.run"
@@ -32,7 +33,8 @@ host() {
         mount --rbind "$0.run" /run
         ip link set lo up
         : >"$0.up"
-        exec sleep 1000' "$work/$1" >"$work/$1.host" 2>&1 </dev/null &
+        sleep 1000 &
+        wait' "$work/$1" >"$work/$1.host" 2>&1 </dev/null &
     host_of[$1]=$!
     within 10 test -e "$work/$1.up" || { cat "$work/$1.host"; return 1; }
 }
