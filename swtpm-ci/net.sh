@@ -1,9 +1,14 @@
 # shellcheck shell=bash disable=SC2154 # $work, $rig, $user_pin are lib.sh's
 # Two hosts on one cable, each a network, mount and process namespace of its own: what a client does to addresses, routes,
-# /etc and /run it does to its namespace. Sourced after lib.sh by scripts of clients that speak to each other; needs root.
+# /etc and /run it does to its namespace. Sourced first by scripts of clients that speak to each other.
 #
 # The hosts live as long as the check that plugs them together. With the first process of a process namespace all
 # others in it die, also those that went to the background, so nothing here is ever stopped by name.
+
+# Namespaces are root's to make; who is not root is it in one that anybody may make.
+if [ "$(id -u)" != 0 ]; then
+    exec unshare --user --map-root-user "$0" "$@"
+fi
 
 declare -A host_of=()
 
@@ -50,7 +55,6 @@ on() {
 
 # plug LEFT RIGHT: two hosts, 192.0.2.1 and 192.0.2.2, until the end of the check.
 plug() {
-    [ "$(id -u)" = 0 ] || { printf 'namespaces need root\n'; return 1; }
     trap unplug EXIT
     host "$1"
     host "$2"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # OpenVPN: both ends' keys and certificates on the token, the daemons in network namespaces, by the commands of docs/openvpn.md.
-# shellcheck source-path=SCRIPTDIR source=../lib.sh
+# shellcheck source-path=SCRIPTDIR source=../net.sh
+. "$(dirname "$0")/../net.sh"
+# shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
-# shellcheck source=../net.sh
-. "$rig/net.sh"
 PATH=$PATH:/usr/sbin:/sbin
 begin openvpn openvpn openssl pkcs11-tool socat unshare nsenter ip ping swtpm
 unset OPENSSL_CONF
@@ -90,7 +90,8 @@ tunnels() {
     logs 'VERIFY OK: depth=0, CN=server' client.log
 }
 renegotiates() {
-    configured 'reneg-sec 3' "tls-version-min $1" "tls-version-max $1"
+    # A script at each handshake: the process forks while it is logged in.
+    configured 'reneg-sec 3' 'script-security 2' 'tls-verify /bin/true' "tls-version-min $1" "tls-version-max $1"
     start_both
     within 30 logs 'VERIFY OK: depth=0, CN=client' server.log 4
     show
@@ -109,6 +110,14 @@ restarts() {
     show
     [ "$(answers client)" = 1 ]
     never 'CKR_' client.log
+    # Both end in good order.
+    local end pid
+    for end in client server; do
+        pid=$(daemon "$end")
+        on "$end" kill -TERM "$pid"
+        within 10 on "$end" test ! -d "/proc/$pid"
+        logs 'SIGTERM.*process exiting' "$end.log"
+    done
 }
 # It unloads the module, loads it again and asks again, in the same process.
 reads_all_anew() {

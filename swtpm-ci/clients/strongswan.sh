@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # strongSwan: charon-systemd and its pkcs11 plugin on two hosts, IKEv2 with both keys on the token, by the commands of
 # docs/strongswan.md.
-# shellcheck source-path=SCRIPTDIR source=../lib.sh
+# shellcheck source-path=SCRIPTDIR source=../net.sh
+. "$(dirname "$0")/../net.sh"
+# shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
-# shellcheck source=../net.sh
-. "$rig/net.sh"
 PATH=$PATH:/usr/sbin:/sbin
 begin strongswan charon-systemd swanctl openssl pkcs11-tool unshare nsenter ip ping swtpm
 unset OPENSSL_CONF STRONGSWAN_CONF SWANCTL_DIR

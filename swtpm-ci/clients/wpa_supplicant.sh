@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # wpa_supplicant: EAP-TLS over a cable, the key and the certificate on the token by libp11's engine, by the commands of
 # docs/wpa_supplicant.md. hostapd at the other end asks who is there, and has its own key in a file.
-# shellcheck source-path=SCRIPTDIR source=../lib.sh
+# shellcheck source-path=SCRIPTDIR source=../net.sh
+. "$(dirname "$0")/../net.sh"
+# shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
-# shellcheck source=../net.sh
-. "$rig/net.sh"
 PATH=$PATH:/usr/sbin:/sbin
 begin wpa_supplicant wpa_supplicant wpa_cli hostapd openssl pkcs11-tool unshare nsenter ip swtpm
 unset OPENSSL_CONF
