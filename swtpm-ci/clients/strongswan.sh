@@ -40,15 +40,16 @@ sets_up() {
     done
 }
 
-# configure HOST: the page's configuration in an /etc of its own. What is added is the log, and IPsec in charon itself: not every
+# configure HOST: the page's configuration in an /etc as the packages leave it. What is added is the log, and IPsec in charon itself: not every
 # kernel has it, and what becomes of the packets is not what is tested.
 configure() {
-    local folder
-    for folder in /etc/swanctl /etc/strongswan.d; do
-        rm -rf "${work:?}/$1${folder//\//.}"
-        cp -a "$folder" "$work/$1${folder//\//.}"
-        on "$1" mount --bind "$work/$1${folder//\//.}" "$folder"
-    done
+    local etc=$work/$1.etc
+    rm -rf "$etc"
+    mkdir -p "$etc/strongswan.d" "$etc"/swanctl/{conf.d,x509,x509ca,x509aa,x509ac,x509ocsp,x509crl,pubkey,private,rsa,ecdsa,bliss,pkcs8,pkcs12}
+    cp -r /usr/share/strongswan/templates/config/plugins "$etc/strongswan.d/charon"
+    printf 'include conf.d/*.conf\n' >"$etc/swanctl/swanctl.conf"
+    on "$1" mount --bind "$etc/swanctl" /etc/swanctl
+    on "$1" mount --bind "$etc/strongswan.d" /etc/strongswan.d
     who "$1"
     local step
     for step in module connection secret; do
