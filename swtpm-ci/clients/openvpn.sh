@@ -170,6 +170,22 @@ by_systemd() {
     up client || { show; return 1; }
     passes
 }
+# The token is the same after the TPM was restarted: so is what the configuration calls it. Loaded sessions and keys are gone.
+restart_tpm() {
+    stop "${started[0]}"
+    started=()
+    rm -f "$work/tpm.sock" "$work/tpm.sock.ctrl"
+    start_tpm
+}
+knows_the_token_again() {
+    local before
+    before=$(cat client.id)
+    name=client follow openvpn ids
+    [ "$(cat client.id)" = "$before" ]
+    configured
+    start_both
+    passes
+}
 tries_left() { "$hierarkey" lockout show | sed -nE 's/^tries left: ([0-9]+) of .*/\1/p'; }
 # A wrong PIN is asked for again, costs one try, and the right one connects.
 asks_again_for_a_wrong_pin() {
@@ -244,5 +260,7 @@ check "tunnels with the PIN by systemd-ask-password" by_systemd
 check "takes no PIN by --askpass" takes_no_pin_by_askpass
 check "asks again for a wrong PIN" asks_again_for_a_wrong_pin
 check "refuses a wrong PIN" refuses_a_wrong_pin
+restart_tpm
+check "knows the token after a restart of the TPM" knows_the_token_again
 check "is silent without a TPM" is_silent_without_a_tpm
 finish

@@ -6,7 +6,7 @@
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 PATH=$PATH:/usr/sbin:/sbin
-begin strongswan charon-systemd swanctl openssl pkcs11-tool unshare nsenter ip ping swtpm
+begin strongswan charon-systemd swanctl openssl pkcs11-tool socat unshare nsenter ip ping swtpm
 unset OPENSSL_CONF STRONGSWAN_CONF SWANCTL_DIR
 label=laptop
 umask 077
@@ -171,6 +171,22 @@ refuses_a_wrong_pin() {
     follow_on left strongswan initiate
     "$hierarkey" lockout reset
 }
+# Without the PIN in a file, a person at a terminal types it.
+asks_for_the_pin() {
+    start_both
+    on left sed -i '/^ *pin = /d' /etc/swanctl/conf.d/token.conf
+    : >asked.out
+    # shellcheck disable=SC2094 # it waits for what the other end writes
+    {
+        within 10 grep -qi 'PIN' asked.out
+        printf '%s\n' "$user_pin"
+    } | on left socat -t 10 - 'EXEC:swanctl --load-creds,pty,setsid,ctty' >asked.out 2>&1
+    cat asked.out
+    grep -q "loaded key token-laptop from token" asked.out
+    load right
+    on left swanctl --load-conns
+    follow_on left strongswan initiate
+}
 # A thread of its waits for slot events; it must not wait for it.
 ends_at_once() {
     local left_charon status=0
@@ -211,6 +227,7 @@ check "connects with RSA and the system's locks" connects 'RSA_EMSA_PKCS1_SHA2_2
 check "authenticates again" authenticates_again
 check "makes six connections at once" connects_many_at_once
 check "refuses a wrong PIN" refuses_a_wrong_pin
+check "asks for the PIN" asks_for_the_pin
 check "ends at once" ends_at_once
 check "is silent without a TPM" is_silent_without_a_tpm
 finish
