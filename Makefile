@@ -9,6 +9,7 @@ libdir  ?= $(prefix)/lib$(if $(triplet),/$(triplet))
 bindir  ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 docdir  ?= $(datadir)/doc/hierarkey
+dracutdir ?= $(prefix)/lib/dracut/modules.d
 # p11-kit reads what packages put in place from here; administrators override it in /etc/pkcs11/modules.
 p11dir  ?= $(datadir)/p11-kit/modules
 
@@ -91,12 +92,13 @@ install: ## module, tool, p11-kit's file and an example configuration (DESTDIR, 
 	install -m 0644 "$(built)/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
 	install -m 0755 "$(built)/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
 	install -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
+	install -D -m 0755 dist/dracut/90hierarkey/module-setup.sh "$(DESTDIR)$(dracutdir)/90hierarkey/module-setup.sh"
 	install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(docdir)/hierarkey.toml"
 	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(docdir)/"
 
 uninstall: ## what install put there
 	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module"
-	rm -rf "$(DESTDIR)$(docdir)"
+	rm -rf "$(DESTDIR)$(docdir)" "$(DESTDIR)$(dracutdir)/90hierarkey"
 
 clean: ## everything that was built
 	$(CARGO) clean

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cryptoki_sys::{CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED};
+use log::Level;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
@@ -116,14 +117,17 @@ impl Store {
         if let Err(failure) = &result {
             self.open = None;
             if [CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED].contains(&failure.ck_rv()) {
-                let complaint = failure.to_string();
-                if self.complaint.as_ref() != Some(&complaint) {
-                    log::error!("{}: {complaint}", self.location.directory.display());
-                    self.complaint = Some(complaint);
-                }
+                self.complain(Level::Error, failure.to_string());
             }
         }
         result
+    }
+
+    fn complain(&mut self, level: Level, complaint: String) {
+        if self.complaint.as_ref() != Some(&complaint) {
+            log::log!(level, "{}: {complaint}", self.location.directory.display());
+            self.complaint = Some(complaint);
+        }
     }
 
     fn try_reading<R>(
@@ -190,6 +194,8 @@ impl Store {
     fn connection(&mut self) -> Result<Option<&mut Connection>> {
         let Some(identity) = self.location.find(FILE).map_err(error::distrusted)? else {
             self.open = None;
+            // No failure, but what somebody has to read whose disk does not open.
+            self.complain(Level::Warn, String::from("there is no store, and so no token"));
             return Ok(None);
         };
         if self.open.as_ref().is_none_or(|open| open.identity != identity) {

@@ -78,7 +78,10 @@ impl Provider {
                 Ok(Some(token))
             }
             Err(error) if error.ck_rv() == CKR_TOKEN_NOT_RECOGNIZED => {
-                log::error!("the {} slot's token is not recognized: {error}", hierarchy.name());
+                log::error!(
+                    "the {} slot's token is not recognized: another TPM made it, or this one was cleared since: {error}",
+                    hierarchy.name()
+                );
                 *state = SlotState::Unrecognized(id);
                 self.unrecognized(hierarchy)
             }

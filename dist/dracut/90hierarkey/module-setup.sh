@@ -1,0 +1,39 @@
+#!/bin/bash
+# Takes the PKCS#11 module, its configuration, the system's store and p11-kit's file into the initial
+# RAM disk, so that systemd-cryptsetup opens the root volume with a key in the TPM.
+
+# Only where it is asked for: it takes the store along.
+check() {
+    return 255
+}
+
+depends() {
+    echo crypt systemd-ask-password
+}
+
+installkernel() {
+    # Nothing where the drivers are built in.
+    hostonly='' instmods =drivers/char/tpm
+}
+
+install() {
+    local store=/var/lib/hierarkey file
+    # What is loaded by name at run time, and so is in no list of needed libraries.
+    inst_libdir_file 'libp11-kit.so.*' 'libcryptsetup.so.*' 'cryptsetup/libcryptsetup-token-systemd-pkcs11.so*' \
+        'pkcs11/libhierarkey.so'
+    inst_simple /usr/share/p11-kit/modules/hierarkey.module
+    inst_multiple -o /etc/pkcs11/pkcs11.conf /etc/pkcs11/modules/hierarkey.module /etc/hierarkey/hierarkey.toml
+    # Another directory for the store, if the configuration names one.
+    if [[ -r $dracutsysrootdir/etc/hierarkey/hierarkey.toml ]]; then
+        file=$(sed -n 's/^[[:space:]]*directory[[:space:]]*=[[:space:]]*"\(.*\)".*/\1/p' \
+            "$dracutsysrootdir/etc/hierarkey/hierarkey.toml")
+        store=${file:-$store}
+    fi
+    if [[ ! -r $dracutsysrootdir$store/hierarkey.sqlite3 ]]; then
+        dfatal "hierarkey: there is no store in $store"
+        return 1
+    fi
+    inst_dir "$store"
+    chmod --reference="$dracutsysrootdir$store" "$initdir$store"
+    inst_simple "$store/hierarkey.sqlite3"
+}
