@@ -9,7 +9,7 @@
 #   append    words for the kernel's command line
 #   type      lines 'PATTERN<TAB>TEXT': TEXT is typed when the console shows PATTERN
 #   initrd    a path in the share: the initial RAM disk to boot with, instead of the rig's
-#   tpm       'none': without a TPM
+#   tpm       the file alone: a machine without a TPM
 
 # shellcheck disable=SC2154 # run.sh and ../lib.sh set cache, rig and work
 

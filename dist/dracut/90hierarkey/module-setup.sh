@@ -13,14 +13,22 @@ depends() {
 
 installkernel() {
     # Nothing where the drivers are built in.
-    hostonly='' instmods =drivers/char/tpm
+    hostonly='' instmods '=drivers/char/tpm'
 }
 
 install() {
-    local store=/var/lib/hierarkey file
-    # What is loaded by name at run time, and so is in no list of needed libraries.
-    inst_libdir_file 'libp11-kit.so.*' 'libcryptsetup.so.*' 'cryptsetup/libcryptsetup-token-systemd-pkcs11.so*' \
-        'pkcs11/libhierarkey.so'
+    local store=/var/lib/hierarkey file directory
+    # What is loaded by name at run time, and so is in no list of needed libraries; and what it needs:
+    # dracut looks at files that may be executed only, which libraries need not be.
+    # shellcheck disable=SC2154 # dracut sets libdirs and initdir
+    for directory in $libdirs; do
+        for file in "$dracutsysrootdir$directory"/{libp11-kit.so.*,cryptsetup/libcryptsetup-token-systemd-pkcs11.so,pkcs11/libhierarkey.so}; do
+            [[ -r $file ]] || continue
+            inst "${file#"$dracutsysrootdir"}"
+            # shellcheck disable=SC2046 # a list of paths
+            inst_multiple -o $(ldd "$file" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p')
+        done
+    done
     inst_simple /usr/share/p11-kit/modules/hierarkey.module
     inst_multiple -o /etc/pkcs11/pkcs11.conf /etc/pkcs11/modules/hierarkey.module /etc/hierarkey/hierarkey.toml
     # Another directory for the store, if the configuration names one.
