@@ -5,7 +5,8 @@
 #   swtpm-ci/vm/run.sh disk-252       one: a script of scenarios/
 #
 #   HIERARKEY_VM_ACCEL   kvm or tcg; without it KVM is tried first
-#   HIERARKEY_VM_LIMIT   seconds that one boot may take, by default 600
+#   HIERARKEY_VM_LIMIT   seconds that one boot may take, by default 1800: an emulated processor on a busy
+#                        machine is slow, and only a boot that hangs gets that far
 #   KEEP                 not empty: disks, consoles and logs stay
 #
 # A scenario's second line says which Debian it runs on: '# machine: bookworm'. Its lines are shown as
@@ -57,7 +58,7 @@ for scenario in "$@"; do
     started+=("$follower")
     status=0
     while :; do
-        boot_machine "${HIERARKEY_VM_LIMIT:-600}" || status=$?
+        boot_machine "${HIERARKEY_VM_LIMIT:-1800}" || status=$?
         { [ "$status" = 0 ] && [ -e "$machine/share/next/wanted" ]; } || break
     done
     sleep 1

@@ -43,8 +43,8 @@ fails_with() {
 
 wrong_pin() { fails_with 20 999999 "PIN for token 'disk' is incorrect, please try again."; }
 locked_pin() {
-    local try
-    for try in 1 2 3; do
+
+    for _ in 1 2 3; do
         hierarkey lockout show | grep -q 'locked out' && break
         attempt 10 999999
     done
