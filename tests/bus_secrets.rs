@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::HashSet;
 
+use common::aead::ccm;
 use common::cases::{Other, case};
 use common::fixture::*;
 use common::known::{CURVES, Keys, Known, flags, rsa_numbers};
@@ -232,5 +233,31 @@ fn neither_a_key_stream_nor_the_rest_of_a_mac_is_heard() {
     let heard = Heard::by(&proxy);
     for secret in secrets {
         heard.nothing_of("what a cipher made", &secret);
+    }
+}
+
+/// A tag of CCM is its CBC-MAC under a mask. Who hears the one knows the other.
+#[test]
+fn neither_the_chain_under_a_tag_nor_its_mask_is_heard() {
+    let (known, proxy) = tapped();
+    let (p, session) = (&known.t.p, known.session);
+    let nonce = b"twelve bytes";
+    let mut secrets = Vec::new();
+    for held in known.all(Keys::Aes) {
+        let first = [&[2][..], nonce, &[0; 3]].concat();
+        let ecb = Mech::plain(CKM_AES_ECB);
+        let mask = p.encrypt(session, ecb, held.public, &first).unwrap();
+        for len in [0, 1, 16, 40, 2500] {
+            let mut sealed = vec![0; len + 16];
+            p.init(Op::Encrypt, session, ccm(len, nonce, b"associated", 16), held.public).unwrap();
+            let (rv, _) = p.one_shot_raw(Op::Encrypt, session, &noise(len, 7), Some(&mut sealed));
+            assert_eq!(rv, CKR_OK);
+            secrets.push(sealed[len..].iter().zip(&mask).map(|(a, b)| a ^ b).collect::<Vec<u8>>());
+        }
+        secrets.push(mask);
+    }
+    let heard = Heard::by(&proxy);
+    for secret in secrets {
+        heard.nothing_of("what a tag is made of", &secret);
     }
 }

@@ -8,6 +8,7 @@ use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::chain::CbcMac;
 use super::cipher::{Cipher, MOST_AT_ONCE};
 use super::ghash::Ghash;
 use super::parameter::{Aead as Given, AeadParameter, BLOCK, invalid};
@@ -98,8 +99,7 @@ struct Running {
 
 enum Mac {
     Hash(Box<Ghash>),
-    /// CBC-MAC, and what comes before the data.
-    Chain(Box<Cipher>, Vec<u8>),
+    Chain(CbcMac),
 }
 
 impl Aead {
@@ -298,9 +298,8 @@ impl Aead {
         let mut first = [&[small], &nonce[..]].concat();
         first.resize(BLOCK, 0);
         let stream = self.stream(first, 8 * len_len);
-        let mode = Mode { mode: CipherMode::Cbc, end: End::Whole };
-        let chain = Cipher::chained(mode, Direction::Encrypt, vec![0; BLOCK], 0, self.most);
-        Ok(Running { stream, mask: None, mac: Mac::Chain(Box::new(chain), head) })
+        let chain = CbcMac::new(self.most, head);
+        Ok(Running { stream, mask: None, mac: Mac::Chain(chain) })
     }
 }
 
@@ -352,14 +351,7 @@ impl Mac {
                 hash.update(cipher);
                 Ok(())
             }
-            Self::Chain(chain, head) => {
-                let missing =
-                    if last { chain.missing(head.len().saturating_add(plain.len())) } else { 0 };
-                let zeros = [0; BLOCK];
-                let zeros = zeros.get(..missing).unwrap_or_default();
-                let input = Zeroizing::new([&std::mem::take(head), plain, zeros].concat());
-                chain.update(&input, key).map(drop)
-            }
+            Self::Chain(chain) => chain.update(plain, last, key),
         }
     }
 
@@ -368,7 +360,7 @@ impl Mac {
         self.update(&[], &[], true, key)?;
         match self {
             Self::Hash(hash) => Ok(hash.finish()),
-            Self::Chain(chain, _) => Ok(Zeroizing::new(chain.chain().to_vec())),
+            Self::Chain(chain) => Ok(chain.finish()),
         }
     }
 }

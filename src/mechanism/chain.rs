@@ -47,3 +47,50 @@ pub(super) fn encrypt(
     }
     Ok(made)
 }
+
+/// CBC-MAC of data that comes in parts (NIST SP 800-38C, section 5.3).
+pub(super) struct CbcMac {
+    /// Most bytes of one command.
+    most: usize,
+    /// The last block.
+    mac: SecretBytes,
+    /// What does not fill a block yet.
+    pending: SecretBytes,
+}
+
+impl CbcMac {
+    /// Begins with `head`; the TPM takes `input_buffer` bytes in one command.
+    pub(super) fn new(input_buffer: usize, head: Vec<u8>) -> Self {
+        let (mac, pending) = (Zeroizing::new(vec![0; BLOCK]), Zeroizing::new(head));
+        Self { most: most(input_buffer), mac, pending }
+    }
+
+    /// Takes a part; the `last` one is filled up with zeros.
+    pub(super) fn update(
+        &mut self,
+        part: &[u8],
+        last: bool,
+        key: &mut dyn PrivateKey,
+    ) -> Result<()> {
+        let there = self.pending.len().saturating_add(part.len());
+        let filled = there.next_multiple_of(BLOCK);
+        let mut input = Zeroizing::new(Vec::with_capacity(filled));
+        input.extend_from_slice(&self.pending);
+        input.extend_from_slice(part);
+        if last {
+            input.resize(filled, 0);
+        }
+        let (now, later) = input.split_at(input.len() / BLOCK * BLOCK);
+        let made = encrypt(key, self.most, &self.mac, now)?;
+        if let Some(last) = made.last_chunk::<BLOCK>() {
+            self.mac = Zeroizing::new(last.to_vec());
+        }
+        self.pending = Zeroizing::new(later.to_vec());
+        Ok(())
+    }
+
+    /// The MAC of what was taken.
+    pub(super) fn finish(self) -> SecretBytes {
+        self.mac
+    }
+}

@@ -60,17 +60,6 @@ impl Cipher {
         Self { mode, direction, chain, first, counter_bits, pending, most }
     }
 
-    /// What the next block is chained to.
-    pub(super) fn chain(&self) -> &[u8] {
-        &self.chain
-    }
-
-    /// Bytes that the block under way lacks after `len` more.
-    pub(super) fn missing(&self, len: usize) -> usize {
-        let there = self.pending.len().saturating_add(len);
-        there.next_multiple_of(BLOCK).saturating_sub(there)
-    }
-
     /// Begins anew, with another message.
     pub(super) fn restart(&mut self) {
         self.chain.clone_from(&self.first);

@@ -26,13 +26,17 @@ pub(super) type Recover = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Whether the TPM makes keys of a kind.
 pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
+/// Derives a secret for each length, from several keys.
+pub(super) type DeriveSeveral =
+    fn(&Task, &[Option<usize>], &mut Keys<'_>) -> Result<Vec<SecretBytes>>;
+
 /// A derivation.
 #[derive(Clone, Copy)]
 pub(super) enum Derive {
     /// A secret from the key and the parameter, of so many bytes, or of as many as there are.
     One(fn(&Task, Option<usize>, &mut dyn PrivateKey) -> Result<SecretBytes>),
     /// A secret for each length, from several keys.
-    Several(fn(&Task, &[Option<usize>], &mut Keys<'_>) -> Result<Vec<SecretBytes>>),
+    Several(DeriveSeveral),
 }
 
 /// What a derivation does with the value of a key.
