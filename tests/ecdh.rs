@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::derive::*;
 use common::fixture::*;
 use common::p11::*;
 use cryptoki_sys::*;
