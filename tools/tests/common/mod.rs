@@ -5,6 +5,7 @@
 mod schema;
 #[path = "../../../tests/common/swtpm.rs"]
 mod swtpm;
+pub mod table;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,0 +1,264 @@
+//! No TPM, no rights, no room: each command says so in one line, with an exit code that says which,
+//! and leaves nothing half made.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use common::table::{CHANGING, OF_ANYBODY, OF_USER, contents, fill, prepared, with_pin};
+use common::{PROGRAM, Rig, finish, judge_refusal, open_to_all};
+
+#[test]
+fn a_locked_tpm_is_exit_5_and_says_how_to_reset_it() {
+    let rig = prepared();
+    rig.tpm.set_lockout(2, 3600);
+    let refused = |file| rig.run(&["key", "list", "--pin-file", file]).code;
+    while refused("wrong") != 5 {}
+    for words in OF_USER {
+        let said = rig.refused(&with_pin(words, "pin"), 5);
+        assert!(said.contains("hierarkey lockout reset"), "{said}");
+    }
+    let outcome = rig.run(&["doctor"]);
+    assert_eq!(outcome.code, 10);
+    assert!(outcome.text().contains("locked out"), "{}", outcome.text());
+    rig.ok(&["lockout", "reset"]);
+    rig.ok(&["key", "list", "--pin-file", "pin"]);
+}
+
+#[test]
+fn without_a_tpm_every_command_is_exit_3_and_says_so() {
+    let rig = prepared();
+    rig.tpm.stop();
+    let without = |words: &[&str]| {
+        let outcome = rig.run(words);
+        let said = judge_refusal(words, &outcome, 3);
+        assert!(said.contains("does not answer") || said.contains("no TPM"), "{said}");
+    };
+    OF_USER.iter().for_each(|words| without(&with_pin(words, "pin")));
+    OF_ANYBODY.iter().for_each(|words| without(words));
+    without(&["lockout", "reset"]);
+    without(&["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"]);
+    without(&["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"]);
+    without(&["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "pin"]);
+    without(&["setup", "ssh", "--module", PROGRAM, "--yes"]);
+    without(&["setup", "openvpn", "--module", PROGRAM, "--yes"]);
+    without(&["setup", "strongswan", "--module", PROGRAM, "--yes"]);
+    assert!(rig.ok(&["status"]).text().contains("does not answer"));
+    assert_eq!(rig.run(&["doctor"]).code, 10);
+}
+
+#[test]
+fn a_full_output_is_exit_9_and_takes_back_what_was_made() {
+    let rig = prepared();
+    let full = |words: &[&str]| {
+        let mut command = rig.command(PROGRAM);
+        let device = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        command.args(words).stdout(Stdio::from(device));
+        let said = judge_refusal(words, &finish(command), 9);
+        assert!(said.contains("stdout"), "{said}");
+    };
+    OF_ANYBODY.iter().for_each(|words| full(words));
+    full(&["status"]);
+    full(&["doctor"]);
+    let before = contents(&rig);
+    full(&with_pin(&["key", "csr", "k", "--subject", "CN=k"], "pin"));
+    full(&with_pin(&["key", "self-sign", "k", "--subject", "CN=k", "--store"], "pin"));
+    full(&with_pin(&["object", "get", "secret"], "pin"));
+    assert_eq!(before, contents(&rig));
+    for out in ["/dev/full", "nowhere/x", "k.pem"] {
+        for words in [
+            &["key", "csr", "k", "--subject", "CN=k", "--out", out][..],
+            &["key", "self-sign", "k", "--subject", "CN=k", "--store", "--out", out],
+            &["object", "get", "secret", "--out", out],
+        ] {
+            rig.refused(&with_pin(words, "pin"), 9);
+        }
+        rig.refused(&["cert", "export", "k", "--out", out], 9);
+        rig.refused(&["random", "8", "--out", out], 9);
+    }
+    assert_eq!(before, contents(&rig));
+    for words in [&["generate", "man"], &["generate", "completions"], &["generate", "schema"]] {
+        rig.refused(&[&words[..], &["rubbish"]].concat(), 9);
+    }
+}
+
+/// A file system of a megabyte, away with its value.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(at: &std::path::Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m,mode=700", "hierarkey-test"]).arg(at);
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+
+    fn fill(&self) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.0.join("filler")).unwrap();
+        while file.write_all(&[1; 512]).is_ok() {}
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_exit_9_and_leaves_nothing_half_made() {
+    let rig = Rig::new();
+    fs::create_dir(rig.store()).unwrap();
+    let Some(small) = Small::mount(&rig.store()) else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let init = ["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"];
+    small.fill();
+    rig.refused(&init, 9);
+    small.empty();
+    assert!(rig.ok(&["status"]).text().contains("not initialised"));
+    rig.ok(&init);
+    fill(&rig);
+    let before = contents(&rig);
+    small.fill();
+    for words in CHANGING {
+        let said = rig.refused(&with_pin(words, "pin"), 9);
+        assert!(said.contains("make room"), "{said}");
+    }
+    rig.refused(&["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"], 9);
+    rig.refused(&["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "so"], 9);
+    rig.refused(
+        &[
+            "token",
+            "init",
+            "--slot",
+            "null",
+            "--label",
+            "x",
+            "--so-pin-file",
+            "so",
+            "--pin-file",
+            "pin",
+        ],
+        9,
+    );
+    let out = rig.store().join("csr");
+    let words = ["key", "csr", "k", "--subject", "CN=k", "--out", out.to_str().unwrap()];
+    rig.refused(&with_pin(&words, "pin"), 9);
+    assert!(!out.exists());
+    let doctor = rig.run(&["doctor"]);
+    assert_eq!(doctor.code, 10);
+    assert!(doctor.text().contains("disk-space"), "{}", doctor.text());
+    small.empty();
+    assert_eq!(before, contents(&rig));
+    rig.ok(&with_pin(&["key", "test", "k"], "pin"));
+}
+
+/// Runs the tool as nobody, who may use the TPM if `tpm`.
+fn as_nobody(rig: &Rig, tpm: bool, words: &[&str]) -> common::Outcome {
+    open_to_all(rig.folder.path(), 0o755);
+    for name in ["pin", "so", "none.toml", "rsa.pem", "rsa.p12", "other.pem", "rubbish", "pass"] {
+        open_to_all(&rig.path(name), 0o644);
+    }
+    open_to_all(rig.tpm.directory(), if tpm { 0o755 } else { 0o700 });
+    open_to_all(&rig.tpm.socket(), 0o777);
+    let program = rig.path("hierarkey");
+    if !program.exists() {
+        fs::copy(PROGRAM, &program).unwrap();
+        open_to_all(&program, 0o755);
+    }
+    let mut command = rig.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(words);
+    finish(command)
+}
+
+#[test]
+fn without_rights_every_command_is_exit_7_and_says_whom_to_ask() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let rig = prepared();
+    let before = rig.stored();
+    // Neither TPM nor store.
+    let others: Vec<_> = OF_ANYBODY.iter().map(|words| words.to_vec()).collect();
+    let users: Vec<_> = OF_USER.iter().map(|words| with_pin(words, "pin")).collect();
+    for words in users.iter().chain(&others) {
+        judge_refusal(words, &as_nobody(&rig, false, words), 7);
+    }
+    // The TPM, and not the store: what needs no store works.
+    for words in users.iter().chain(&others) {
+        if matches!(words[..], ["random", ..] | ["lockout", ..]) {
+            continue;
+        }
+        let said = judge_refusal(words, &as_nobody(&rig, true, words), 7);
+        assert!(said.contains("doctor"), "{said}");
+    }
+    for words in [
+        &["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"][..],
+        &["token", "remove", "--slot", "owner", "--destroy-keys"],
+        &["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"],
+        &["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "pin"],
+    ] {
+        judge_refusal(words, &as_nobody(&rig, true, words), 7);
+    }
+    let doctor = as_nobody(&rig, true, &["doctor"]);
+    assert_eq!(doctor.code, 10, "{}", doctor.stderr);
+    assert!(doctor.text().contains("Permission denied"), "{}", doctor.text());
+    assert_eq!(as_nobody(&rig, true, &["status"]).code, 0);
+    assert!(before == rig.stored(), "something was changed");
+}
+
+#[test]
+fn a_store_that_may_only_be_read_is_exit_7_for_who_changes_it() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let rig = prepared();
+    open_to_all(&rig.store(), 0o755);
+    open_to_all(&rig.store().join("hierarkey.sqlite3"), 0o644);
+    let before = rig.stored();
+    for words in CHANGING {
+        let words = with_pin(words, "pin");
+        judge_refusal(&words, &as_nobody(&rig, true, &words), 7);
+    }
+    let using = with_pin(&["key", "test", "k"], "pin");
+    let outcome = as_nobody(&rig, true, &using);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(before == rig.stored(), "something was changed");
+    let mode = fs::metadata(rig.store()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+}
+
+#[test]
+fn a_cleared_tpm_and_a_damaged_store_are_told_plainly() {
+    let rig = prepared();
+    rig.tpm.clear();
+    for words in OF_USER {
+        let outcome = rig.run(&with_pin(words, "pin"));
+        assert_eq!(outcome.code, 1, "{words:?}: {}", outcome.stderr);
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("cleared"), "{words:?}: {}", outcome.stderr);
+    }
+    assert!(rig.ok(&["status"]).text().contains("cleared"));
+    let doctor = rig.run(&["doctor"]);
+    assert_eq!(doctor.code, 10);
+    assert!(doctor.text().contains("token remove --slot owner --destroy-keys"));
+    rig.ok(&["token", "remove", "--slot", "owner", "--destroy-keys"]);
+
+    fs::write(rig.store().join("hierarkey.sqlite3"), "no database at all").unwrap();
+    for words in OF_USER {
+        let outcome = rig.run(&with_pin(words, "pin"));
+        assert_ne!(outcome.code, 0, "{words:?}");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
+    }
+    assert_eq!(rig.run(&["doctor"]).code, 10);
+}
