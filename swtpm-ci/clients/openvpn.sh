@@ -172,6 +172,7 @@ by_systemd() {
 }
 # The token is the same after the TPM was restarted: so is what the configuration calls it. Loaded sessions and keys are gone.
 restart_tpm() {
+    [ "$kind" = hierarkey ] || return 0
     stop "${started[0]}"
     started=()
     rm -f "$work/tpm.sock" "$work/tpm.sock.ctrl"
