@@ -36,7 +36,7 @@ shakes_hands() {
 }
 is_called_by_many() {
     cd "$work"
-    module=$MODULE says '64 handshakes' timeout 60 ./load "localhost:$port" || { cat "$work/server.log"; return 1; }
+    module=$MODULE says '64 handshakes' timeout 300 ./load "localhost:$port" || { cat "$work/server.log"; return 1; }
 }
 refuses_a_wrong_pin() {
     mkdir -p "$work/wrong"

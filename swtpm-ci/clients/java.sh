@@ -93,7 +93,7 @@ serves_many() {
 }
 signs_in_threads() {
     cd "$work"
-    says '320 signatures by 8 threads' timeout 60 java -cp . Threads pkcs11.cfg pin
+    says '320 signatures by 8 threads' timeout 300 java -cp . Threads pkcs11.cfg pin
 }
 # Slots keep their places: the owner hierarchy's is the first whatever other tokens there are.
 keeps_the_slots_order() {
