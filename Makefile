@@ -10,6 +10,7 @@ bindir  ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 docdir  ?= $(datadir)/doc/hierarkey
 dracutdir ?= $(prefix)/lib/dracut/modules.d
+sysconfdir ?= /etc
 # p11-kit reads what packages put in place from here; administrators override it in /etc/pkcs11/modules.
 p11dir  ?= $(datadir)/p11-kit/modules
 
@@ -94,6 +95,10 @@ install: ## module, tool, p11-kit's file and an example configuration (DESTDIR, 
 	install -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
 	install -D -m 0755 dist/dracut/90hierarkey/module-setup.sh "$(DESTDIR)$(dracutdir)/90hierarkey/module-setup.sh"
 	install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(docdir)/hierarkey.toml"
+	install -d "$(DESTDIR)$(sysconfdir)/hierarkey"
+	@# An administrator's own settings stay.
+	test -e "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml" || \
+		install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml"
 	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(docdir)/"
 
 uninstall: ## what install put there
