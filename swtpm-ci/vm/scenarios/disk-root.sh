@@ -13,7 +13,7 @@ moves_the_root() {
     mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 /dev/mapper/root
     mkdir -p /run/new
     mount /dev/mapper/root /run/new
-    cp -ax / /run/new/
+    cp -axT / /run/new
     printf '/dev/mapper/root / ext4 defaults,noatime 0 0\n' >/run/new/etc/fstab
     umount /run/new
     cryptsetup close root
