@@ -67,6 +67,8 @@ mod task;
 mod verifying;
 
 #[cfg(test)]
+mod lacking_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod soft_key;

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod aead;
+pub mod argument;
 pub mod calls;
 pub mod cases;
 pub mod certificate;
