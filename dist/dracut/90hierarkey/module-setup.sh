@@ -12,8 +12,9 @@ depends() {
 }
 
 installkernel() {
-    # Nothing where the drivers are built in.
-    hostonly='' instmods '=drivers/char/tpm'
+    # Nothing where the drivers are built in. dm-crypt too: a host that was not booted from an encrypted
+    # root yet is none that dracut takes it along for.
+    hostonly='' instmods '=drivers/char/tpm' dm_crypt xts aes sha256
 }
 
 install() {

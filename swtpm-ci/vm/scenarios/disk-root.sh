@@ -22,13 +22,15 @@ makes_the_ram_disk() {
     page disk.md dracut
     dracut --force --kver "$release" --no-compress --add-drivers "virtio_pci virtio_blk ext4" --filesystems ext4 \
         --omit "plymouth lvm mdraid multipath nvdimm btrfs dmraid i18n" --hostonly /run/initrd
-    lsinitrd /run/initrd | grep -E 'hierarkey'
+    lsinitrd /run/initrd >/run/initrd.list
+    grep hierarkey /run/initrd.list
     cp /run/initrd /rig/initrd
 }
-holds() { lsinitrd /run/initrd | grep -qE "$1"; }
+holds() { grep -qE "$1" /run/initrd.list || { printf 'it lacks %s\n' "$1"; return 1; }; }
 holds_everything() {
     holds 'pkcs11/libhierarkey.so$' && holds ' var/lib/hierarkey/hierarkey.sqlite3$' && holds ' etc/hierarkey/hierarkey.toml$' &&
-        holds 'p11-kit/modules/hierarkey.module$' && holds 'libcryptsetup-token-systemd-pkcs11.so$'
+        holds 'p11-kit/modules/hierarkey.module$' && holds 'libcryptsetup-token-systemd-pkcs11.so$' &&
+        holds '/libtss2-mu.so' && holds '/dm-crypt.ko'
 }
 runs_from_the_volume() {
     says '^/dev/mapper/root$' findmnt --noheadings --output SOURCE /
