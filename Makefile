@@ -9,8 +9,15 @@ libdir  ?= $(prefix)/lib$(if $(triplet),/$(triplet))
 bindir  ?= $(prefix)/bin
 datadir ?= $(prefix)/share
 docdir  ?= $(datadir)/doc/hierarkey
+mandir  ?= $(datadir)/man
 dracutdir ?= $(prefix)/lib/dracut/modules.d
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 sysconfdir ?= /etc
+# Where the shells look for what packages bring; zsh of Debian has a place of its own.
+bashdir ?= $(datadir)/bash-completion/completions
+zshdir  ?= $(datadir)/zsh/$(if $(and $(triplet),$(filter /usr,$(prefix))),vendor-completions,site-functions)
+fishdir ?= $(datadir)/fish/vendor_completions.d
 # p11-kit reads what packages put in place from here; administrators override it in /etc/pkcs11/modules.
 p11dir  ?= $(datadir)/p11-kit/modules
 
@@ -88,21 +95,37 @@ release-check: lint doc test deny ## what a release needs beyond CI: published a
 	$(CARGO) deny check advisories
 	$(CARGO) package --locked --no-verify --list
 
-install: ## module, tool, p11-kit's file and an example configuration (DESTDIR, prefix, libdir); after make release
-	install -d "$(DESTDIR)$(libdir)/pkcs11" "$(DESTDIR)$(bindir)" "$(DESTDIR)$(p11dir)" "$(DESTDIR)$(docdir)"
-	install -m 0644 "$(built)/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
-	install -m 0755 "$(built)/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
-	install -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
+install: ## all of it, with manual, completions and configuration (DESTDIR, prefix, libdir); after make release
+	install -D -m 0644 "$(built)/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"
+	install -D -m 0755 "$(built)/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
+	install -D -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
 	install -D -m 0755 dist/dracut/90hierarkey/module-setup.sh "$(DESTDIR)$(dracutdir)/90hierarkey/module-setup.sh"
-	install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(docdir)/hierarkey.toml"
+	install -D -m 0644 dist/sysusers.d/hierarkey.conf "$(DESTDIR)$(sysusersdir)/hierarkey.conf"
+	install -D -m 0644 dist/tmpfiles.d/hierarkey.conf "$(DESTDIR)$(tmpfilesdir)/hierarkey.conf"
+	install -d "$(DESTDIR)$(docdir)" "$(DESTDIR)$(mandir)/man1" "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)"
+	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE dist/hierarkey.toml dist/udev/60-hierarkey.rules \
+		"$(DESTDIR)$(docdir)/"
+	install -D -m 0644 dist/man/hierarkey.toml.5 "$(DESTDIR)$(mandir)/man5/hierarkey.toml.5"
+	install -D -m 0644 dist/man/hierarkey.7 "$(DESTDIR)$(mandir)/man7/hierarkey.7"
+	@# The tool writes its own manual and completions, under the names that they are found by.
+	generated=$$(mktemp -d) && trap 'rm -rf "$$generated"' EXIT && \
+		"$(built)/hierarkey" generate man "$$generated" && \
+		"$(built)/hierarkey" generate completions "$$generated" && \
+		install -m 0644 "$$generated"/*.1 "$(DESTDIR)$(mandir)/man1/" && \
+		install -m 0644 "$$generated/hierarkey.bash" "$(DESTDIR)$(bashdir)/hierarkey" && \
+		install -m 0644 "$$generated/_hierarkey" "$(DESTDIR)$(zshdir)/_hierarkey" && \
+		install -m 0644 "$$generated/hierarkey.fish" "$(DESTDIR)$(fishdir)/hierarkey.fish"
 	install -d "$(DESTDIR)$(sysconfdir)/hierarkey"
 	@# An administrator's own settings stay.
 	test -e "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml" || \
 		install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml"
-	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE "$(DESTDIR)$(docdir)/"
 
-uninstall: ## what install put there
-	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module"
+uninstall: ## what install put there; configuration and stores stay
+	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module" \
+		"$(DESTDIR)$(sysusersdir)/hierarkey.conf" "$(DESTDIR)$(tmpfilesdir)/hierarkey.conf" \
+		"$(DESTDIR)$(mandir)/man1/hierarkey.1" "$(DESTDIR)$(mandir)/man1/"hierarkey-*.1 \
+		"$(DESTDIR)$(mandir)/man5/hierarkey.toml.5" "$(DESTDIR)$(mandir)/man7/hierarkey.7" \
+		"$(DESTDIR)$(bashdir)/hierarkey" "$(DESTDIR)$(zshdir)/_hierarkey" "$(DESTDIR)$(fishdir)/hierarkey.fish"
 	rm -rf "$(DESTDIR)$(docdir)" "$(DESTDIR)$(dracutdir)/90hierarkey"
 
 clean: ## everything that was built

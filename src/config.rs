@@ -273,12 +273,59 @@ mod tests {
         assert_eq!(config.check_ec_signatures, defaults.check_ec_signatures);
         assert_eq!(config.mixed_wrapping_keys, defaults.mixed_wrapping_keys);
         assert_eq!(config.compatibility, defaults.compatibility);
-        assert_eq!(config.store, StoreLocation::new(SYSTEM_STORE));
+        // The one setting that is active: the packages' directory is its group's.
+        let shared = StoreLocation {
+            sharing: Sharing::GroupWrite,
+            ..StoreLocation::new(SYSTEM_STORE)
+        };
+        assert_eq!(config.store, shared);
         assert_eq!(config.log, LogSettings { target: Target::Syslog, ..defaults.log });
         assert_eq!(config.tcti.as_deref(), Some("device:/dev/tpmrm0"));
         for key in ["owner", "endorsement", "platform", "lockout", "sharing", "show_slots"] {
             assert!(uncommented.contains(&format!("\n{key} = ")), "{key}");
         }
+    }
+
+    /// The names that may stand below `header`, as the reader of the file itself tells them when it
+    /// meets one that may not.
+    fn names_below(header: &str) -> Vec<String> {
+        let problem = Machine::new(&format!("{header}\nno_such_name = 1\n")).load(false, &[]).1;
+        let problem = problem.unwrap_or_else(|| panic!("{header} takes every name"));
+        let (_, expected) = problem.split_once("expected").expect(&problem);
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_manual_names_each_option_of_the_file_and_no_other() {
+        let manual = include_str!("../dist/man/hierarkey.toml.5");
+        let mut known = Vec::new();
+        for name in names_below("") {
+            let header = format!("[{name}]");
+            if !manual.contains(&format!(".SH SECTION {header}\n")) {
+                known.push((String::new(), name));
+                continue;
+            }
+            known.extend(names_below(&header).into_iter().map(|one| (header.clone(), one)));
+        }
+        let mut told = Vec::new();
+        let mut section = None;
+        let mut lines = manual.lines();
+        while let Some(line) = lines.next() {
+            if let Some(title) = line.strip_prefix(".SH ") {
+                section = match title.strip_prefix("SECTION ") {
+                    Some(header) => Some(header.to_owned()),
+                    None => (title == "OPTIONS BEFORE ANY SECTION").then(String::new),
+                };
+            }
+            if let (".TP", Some(header)) = (line, &section) {
+                let name = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap();
+                told.push((header.clone(), name.to_owned()));
+            }
+        }
+        known.sort();
+        told.sort();
+        assert!(known.len() > 10, "{known:?}");
+        assert_eq!(told, known);
     }
 
     #[test]
