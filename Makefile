@@ -29,7 +29,7 @@ built  ?= $(target)/release
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients suites vm lint doc deny bench soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny bench soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ vm: ## disks and boots in virtual machines with a TPM (root); one alone: swtpm-c
 	@tools/setup.sh vm
 	swtpm-ci/vm/run.sh
 
+packages: ## the Debian package in a clean root: installed, used, upgraded, removed (root)
+	@tools/setup.sh packages
+	swtpm-ci/packages.sh
+
 lint: ## formatting and clippy, warnings denied
 	@tools/setup.sh lint
 	$(CARGO) fmt --all -- --check
@@ -94,6 +98,17 @@ soak: ## the tests at their full size: hours
 release-check: lint doc test deny ## what a release needs beyond CI: published advisories (network)
 	$(CARGO) deny check advisories
 	$(CARGO) package --locked --no-verify --list
+
+# What packages are made of. A package of another build than the release, for development: built=target/debug.
+package := target/package
+staged: $(if $(filter $(target)/release,$(built)),release)
+	rm -rf $(package)
+	$(MAKE) --no-print-directory install DESTDIR=$(package) prefix=/usr sysconfdir=/etc
+	find $(package) \( -name '*.so' -o -path '*/bin/*' \) -type f -exec strip --strip-debug {} +
+
+deb: staged ## the Debian package, target/debian/hierarkey_*.deb
+	@tools/setup.sh deb
+	$(CARGO) deb --no-build --no-strip --locked --output target/debian/ $(if $(deb_version),--deb-version $(deb_version))
 
 install: ## all of it, with manual, completions and configuration (DESTDIR, prefix, libdir); after make release
 	install -D -m 0644 "$(built)/libhierarkey.so" "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so"

@@ -8,6 +8,8 @@
 #   tools/setup.sh bench     the same, and the module that the benches compare with
 #   tools/setup.sh suites    test, and what the test suites of others are built with
 #   tools/setup.sh vm        demo, and what virtual machines are made of and run with
+#   tools/setup.sh deb       build, and cargo-deb
+#   tools/setup.sh packages  demo, deb, and what a clean root is made of
 #   tools/setup.sh lint      build, rustfmt and clippy
 #   tools/setup.sh deny      cargo-deny
 #
@@ -19,6 +21,7 @@ set -euo pipefail
 # Tools that cargo builds. Pinned, so that a release of theirs does not change what a build says.
 nextest_version=0.9.114
 deny_version=0.20.2
+deb_version=3.8.0
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
 demo_packages="swtpm swtpm-tools tpm2-tools opensc openssl gnutls-bin"
@@ -41,6 +44,9 @@ suites_packages="libtpm2-pkcs11-1 golang-github-stretchr-testify-dev"
 
 # A virtual machine's parts: its disks, its first RAM disk, its emulator.
 vm_packages="mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs kmod cpio"
+
+# A clean root to install into, and what reads an RPM's description.
+packages_packages="mmdebstrap debian-archive-keyring util-linux rpm"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -167,6 +173,18 @@ main() {
             packages $build_packages $demo_packages $vm_packages
             cargo_on_path
             ;;
+        deb)
+            # shellcheck disable=SC2086
+            packages $build_packages
+            cargo_on_path
+            cargo_tool deb cargo-deb "$deb_version"
+            ;;
+        packages)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $packages_packages
+            cargo_on_path
+            cargo_tool deb cargo-deb "$deb_version"
+            ;;
         lint)
             # shellcheck disable=SC2086
             packages $build_packages
@@ -179,7 +197,7 @@ main() {
             cargo_tool deny cargo-deny "$deny_version"
             ;;
         *)
-            say "build, demo, test, bench, suites, vm, lint or deny?"
+            say "build, demo, test, bench, suites, vm, deb, packages, lint or deny?"
             return 2
             ;;
     esac

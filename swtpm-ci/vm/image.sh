@@ -30,12 +30,8 @@ work=$(mktemp -d "$cache/making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 say() { printf 'image.sh: %s\n' "$*" >&2; }
 
-# shellcheck disable=SC2016 # apt's variables, not the shell's
-# What this machine's apt says of Debian's own archive: the address, and how it is reached.
-mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-    awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }')
-[ -n "$mirror" ] || { say "apt knows no Debian archive"; exit 1; }
-apt_options() { apt-config dump | grep -E '^Acquire::(Check-|Retries|https?::Proxy|ForceIPv)' || true; }
+# shellcheck source-path=SCRIPTDIR source=../debian.sh
+. "$here/../debian.sh"
 
 # The newest 6.1 kernel that apt offers; the cloud's has no 9p, over which the host's files come.
 kernel_package=$(apt-cache search --names-only '^linux-image-6\.1\.[0-9]+-[0-9]+-amd64$' |
@@ -95,13 +91,10 @@ make_initrd() {
 }
 
 make_root() {
-    local tree=$work/root unit list
+    local tree=$work/root unit
     say "making a root of $suite"
     # shellcheck disable=SC2086 # a list of words
-    list=$(printf '%s,' $packages)
-    apt_options >"$work/apt.conf"
-    mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" --include="${list%,}" \
-        --keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$tree" "$mirror" >&2 </dev/null
+    debian_root "$suite" "$tree" $packages
     # How this machine reaches its archive is no business of the image's.
     rm -f "$tree/etc/apt/apt.conf.d/99mmdebstrap" "$tree/etc/apt/sources.list" "$tree"/etc/apt/sources.list.d/*
     mkdir -p "$tree/rig" "$tree/usr/lib/modules"

@@ -10,6 +10,7 @@ use hierarkey::cryptoki::{
 use hierarkey::slot::slot_of;
 use hierarkey::store::Sharing;
 use hierarkey::tpm::Hierarchy;
+use rustix::fs::Access;
 
 use super::{Examination, Finding, note, problem, system, warning};
 
@@ -32,7 +33,8 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
     if let Ok(directory) = fs::metadata(&location.directory) {
         // Only where the group has a say.
         if directory.permissions().mode() & 0o070 != 0 && location.sharing != Sharing::Private {
-            examination.check("store-group", system::group_of(&location.directory));
+            let reading = Access::READ_OK | Access::EXEC_OK;
+            examination.check("store-group", system::group_of(&location.directory, reading));
         }
     }
     if let Ok(Some(_)) = readable {

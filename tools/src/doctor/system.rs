@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use hierarkey::config::Config;
 use hierarkey::os::environment::Environment;
 use hierarkey::os::file::read_secret;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::{Examination, Finding, problem, warning};
 use crate::failure::plain;
@@ -58,11 +59,15 @@ pub fn p11_kit(examination: &mut Examination) {
     examination.check("p11-kit", found);
 }
 
-/// Whether this user is in the group that a file is for, where it needs that.
-pub fn group_of(file: &Path) -> Vec<Finding> {
+/// Whether this user is in the group that a file is for, where it needs that for `access`: an access
+/// control list may let it in all the same.
+pub fn group_of(file: &Path, access: Access) -> Vec<Finding> {
+    if accessat(CWD, file, access, AtFlags::EACCESS).is_ok() {
+        return Vec::new();
+    }
     let Ok(status) = fs::metadata(file) else { return Vec::new() };
     let uid = rustix::process::geteuid().as_raw();
-    if uid == 0 || uid == status.uid() || status.mode() & 0o006 == 0o006 {
+    if uid == 0 || uid == status.uid() {
         return Vec::new();
     }
     let mut groups: Vec<u32> =

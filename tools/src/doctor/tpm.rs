@@ -5,6 +5,7 @@ use std::path::Path;
 use hierarkey::admin::Admin;
 use hierarkey::error::Error;
 use hierarkey::tpm::{Firmware, Hierarchy, Status};
+use rustix::fs::Access;
 
 use super::{Examination, Finding, firmware, note, problem, system, warning};
 use crate::lockout::LOCKOUT_AUTH_SET;
@@ -26,7 +27,7 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
     };
     examination.check("tpm", Vec::new());
     if let Some(device) = device_of(&address) {
-        examination.check("group", system::group_of(&device));
+        examination.check("group", system::group_of(&device, Access::READ_OK | Access::WRITE_OK));
     }
     examination.check("firmware", firmware::weaknesses(&firmware));
     examination.check("software-tpm", software(&firmware));
@@ -57,7 +58,7 @@ fn silent(address: &str, error: &Error) -> Vec<Finding> {
             },
         );
     }
-    let group = system::group_of(&device);
+    let group = system::group_of(&device, Access::READ_OK | Access::WRITE_OK);
     if group.is_empty() {
         return problem(
             told,
