@@ -274,10 +274,8 @@ mod tests {
         assert_eq!(config.mixed_wrapping_keys, defaults.mixed_wrapping_keys);
         assert_eq!(config.compatibility, defaults.compatibility);
         // The one setting that is active: the packages' directory is its group's.
-        let shared = StoreLocation {
-            sharing: Sharing::GroupWrite,
-            ..StoreLocation::new(SYSTEM_STORE)
-        };
+        let shared =
+            StoreLocation { sharing: Sharing::GroupWrite, ..StoreLocation::new(SYSTEM_STORE) };
         assert_eq!(config.store, shared);
         assert_eq!(config.log, LogSettings { target: Target::Syslog, ..defaults.log });
         assert_eq!(config.tcti.as_deref(), Some("device:/dev/tpmrm0"));

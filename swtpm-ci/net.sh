@@ -65,25 +65,7 @@ plug() {
     on "$2" ip link set cable up
 }
 
-# follow PAGE NAME: the commands that docs/PAGE.md shows under NAME, as they stand there, in the working folder. Where
-# pkcs11-tool would ask a person for the PIN, it is given it.
-follow() {
-    local commands
-    commands=$("$rig/page.sh" "$1" "$2")
-    (
-        cd "$work" || exit
-        # shellcheck disable=SC2317 # the page's commands call it
-        pkcs11-tool() {
-            case " $* " in
-                *" --login "*) command pkcs11-tool --pin "$user_pin" "$@" ;;
-                *) command pkcs11-tool "$@" ;;
-            esac
-        }
-        export -f pkcs11-tool
-        user_pin=$user_pin module=$MODULE bash -euo pipefail -c "$commands"
-    )
-}
-# follow_on HOST PAGE NAME: the same on that host, for commands that need no PIN.
+# follow_on HOST PAGE NAME: the commands that docs/PAGE.md shows under NAME, on that host; none of them needs a PIN.
 follow_on() {
     local commands
     commands=$("$rig/page.sh" "$2" "$3")
