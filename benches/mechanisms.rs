@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use common::cases::{Case, case};
+use common::encapsulation::{decapsulate, encapsulate};
 use common::fixture::*;
 use common::known::{Held, Keys, Known, flags};
 use common::p11::*;
@@ -51,7 +52,13 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn mech(&self) -> Mech {
-        self.case.mech(self.held)
+        match self.what {
+            "wrap" | "unwrap" => {
+                self.case.mech_of(self.held, self.known.all(Keys::Secret)[0].value.len())
+            }
+            "encapsulate" | "decapsulate" => self.case.mech_to_encapsulate(self.held),
+            _ => self.case.mech_of(self.held, self.data.len()),
+        }
     }
 
     fn run(&self) {
@@ -76,6 +83,14 @@ impl Task<'_> {
             }
             "unwrap" => p.unwrap(session, self.mech(), held.unwraps, &self.input, &template),
             "derive" => p.derive_key(session, self.mech(), held.private, &template[2..]),
+            "encapsulate" => {
+                let template = self.case.encapsulated();
+                encapsulate(p, session, self.mech(), held.public, &template).map(|(_, key)| key)
+            }
+            "decapsulate" => {
+                let template = self.case.encapsulated();
+                decapsulate(p, session, self.mech(), held.private, &self.input, &template)
+            }
             "generate" => p.generate_key(session, self.case.ckm, &template[2..]),
             _ => {
                 let public = match self.case.keys {
@@ -126,8 +141,14 @@ fn tasks<'a>(known: &'a Known, case: &'a Case, held: &'a Held) -> Vec<Task<'a>> 
     }
     if can & CKF_WRAP != 0 {
         let wraps = task("wrap", vec![]);
-        let key = p.wrap(session, case.mech(held), held.wraps, wrapped(&wraps)).unwrap();
+        let key = p.wrap(session, wraps.mech(), held.wraps, wrapped(&wraps)).unwrap();
         all.extend([wraps, task("unwrap", key)]);
+    }
+    if can & CKF_ENCAPSULATE != 0 {
+        let sends = task("encapsulate", vec![]);
+        let template = case.encapsulated();
+        let sent = encapsulate(p, session, sends.mech(), held.public, &template).unwrap().0;
+        all.extend([sends, task("decapsulate", sent)]);
     }
     let others = [
         (CKF_DERIVE, "derive"),
@@ -195,8 +216,17 @@ fn megabyte(known: &Known, ckm: CK_MECHANISM_TYPE) {
     task.run();
 }
 
-const BULK: [CK_MECHANISM_TYPE; 6] =
-    [CKM_AES_ECB, CKM_AES_CBC, CKM_AES_CBC_PAD, CKM_AES_CTR, CKM_AES_OFB, CKM_AES_CFB128];
+const BULK: [CK_MECHANISM_TYPE; 9] = [
+    CKM_AES_ECB,
+    CKM_AES_CBC,
+    CKM_AES_CBC_PAD,
+    CKM_AES_CTR,
+    CKM_AES_OFB,
+    CKM_AES_CFB128,
+    CKM_AES_CTS,
+    CKM_AES_GCM,
+    CKM_AES_CCM,
+];
 
 fn main() {
     let names = names();

@@ -7,8 +7,11 @@ use std::collections::HashSet;
 
 use common::aead::ccm;
 use common::cases::{Other, case};
+use common::derivations::{hkdf, hkdf_between, pipeline};
+use common::encapsulation::{decapsulate, encapsulate};
 use common::fixture::*;
 use common::known::{CURVES, Keys, Known, flags, rsa_numbers};
+use common::message_encryption::{AAD, DECRYPT, ENCRYPT, Given, Messages};
 use common::p11::*;
 use common::tpm_proxy::Proxy;
 use common::wrapping::Wrapping;
@@ -87,7 +90,7 @@ fn nothing_of_a_created_key_is_heard() {
         }
     }
     // These came in when `known` was made.
-    for keys in [Keys::Aes, Keys::Secret] {
+    for keys in [Keys::AnySecret, Keys::Hkdf] {
         secrets.extend(known.all(keys).into_iter().map(|held| held.value.clone()));
     }
     let heard = Heard::by(&proxy);
@@ -172,8 +175,7 @@ fn nothing_of_a_key_that_is_derived_is_heard() {
         let Other::Derived(value) = case.other else { continue };
         for held in known.all(case.keys) {
             let value = value(&known, held);
-            let len = vec![ulong(CKA_VALUE_LEN, value.len() as CK_ULONG)];
-            let template = [open(), len].concat();
+            let template = case.derived(value.len());
             let key = p.derive_key(session, case.mech(held), held.private, &template).unwrap();
             assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value);
             secrets.push((format!("{ckm:#x} from {}", held.name), value));
@@ -183,6 +185,61 @@ fn nothing_of_a_key_that_is_derived_is_heard() {
     let heard = Heard::by(&proxy);
     for (what, secret) in secrets {
         heard.nothing_of(&what, &secret);
+    }
+}
+
+#[test]
+fn nothing_of_a_key_that_is_sent_is_heard() {
+    let (known, proxy) = tapped();
+    let (p, session) = (&known.t.p, known.session);
+    let mut secrets = Vec::new();
+    for ckm in p.mechanisms(OWNER).unwrap() {
+        let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
+        let Some(case) = case(ckm).filter(|_| flags & CKF_ENCAPSULATE != 0) else { continue };
+        for held in known.all(case.keys) {
+            let mech = || case.mech_to_encapsulate(held);
+            let template = case.encapsulated();
+            let (sent, _) = encapsulate(p, session, mech(), held.public, &template).unwrap();
+            let key = decapsulate(p, session, mech(), held.private, &sent, &template).unwrap();
+            let value = p.get(session, key, CKA_VALUE).unwrap();
+            secrets.push((format!("{ckm:#x} to {}", held.name), value));
+        }
+    }
+    assert!(secrets.len() >= 11, "{}", secrets.len());
+    let heard = Heard::by(&proxy);
+    for (what, secret) in secrets {
+        heard.nothing_of(&what, &secret);
+    }
+}
+
+/// Who knows what HKDF extracts, or the chain of a pipeline, is closer to every key derived by it.
+#[test]
+fn nothing_between_a_key_and_what_is_derived_from_it_is_heard() {
+    let (known, proxy) = tapped();
+    let (p, session) = (&known.t.p, known.session);
+    let mut secrets = Vec::new();
+    let salt = known.all(Keys::Secret)[1];
+    for held in known.all(Keys::Hkdf) {
+        for salt in [None, Some(salt)] {
+            let between = hkdf_between(&known, salt, held);
+            let mech = hkdf(CKM_HKDF_DERIVE, salt.map(|salt| salt.private));
+            let len = vec![ulong(CKA_VALUE_LEN, 40)];
+            let key = p.derive_key(session, mech, held.private, &[open(), len].concat()).unwrap();
+            assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), between[1][..40]);
+            secrets.extend(between);
+        }
+    }
+    let case = case(CKM_SP800_108_DOUBLE_PIPELINE_KDF).unwrap();
+    for held in known.all(case.keys) {
+        let (chain, made) = pipeline(&known, held);
+        let template = case.derived(made.len());
+        let key = p.derive_key(session, case.mech(held), held.private, &template).unwrap();
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), made);
+        secrets.extend(chain);
+    }
+    let heard = Heard::by(&proxy);
+    for secret in secrets {
+        heard.nothing_of("what comes between", &secret);
     }
 }
 
@@ -199,9 +256,25 @@ fn nothing_of_what_is_encrypted_or_decrypted_is_heard() {
             if ckm == CKM_RSA_X_509 {
                 data = [vec![0; 192], data].concat();
             }
-            let secret = p.encrypt(session, case.mech(held), held.public, &data).unwrap();
-            let back = p.decrypt(session, case.mech(held), held.private, &secret).unwrap();
+            let mech = || case.mech_of(held, data.len());
+            let secret = p.encrypt(session, mech(), held.public, &data).unwrap();
+            let back = p.decrypt(session, mech(), held.private, &secret).unwrap();
             assert_eq!(back, data, "{ckm:#x}");
+            if flags & CKF_MESSAGE_ENCRYPT != 0 {
+                let messages = Messages { p, session };
+                for (encrypt, key) in [(ENCRYPT, held.public), (DECRYPT, held.private)] {
+                    let tag = secret[data.len()..].to_vec();
+                    let mut given = Given { tag, ..case.message(data.len()) };
+                    let (from, to) = if encrypt {
+                        (&data[..], &secret[..64])
+                    } else {
+                        (&secret[..64], &data[..])
+                    };
+                    messages.init(encrypt, ckm, key).unwrap();
+                    assert_eq!(messages.whole(encrypt, &mut given, AAD, from).unwrap(), to);
+                    messages.finish(encrypt).unwrap();
+                }
+            }
         }
     }
     Heard::by(&proxy).nothing_of("a plaintext", &plain);

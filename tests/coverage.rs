@@ -3,8 +3,10 @@
 mod common;
 
 use common::cases::{Case, Other, case};
+use common::encapsulation::{decapsulate, encapsulate};
 use common::fixture::*;
 use common::known::{Held, Keys, Known, flags};
+use common::message_encryption::{AAD, DECRYPT, ENCRYPT, Given, Messages};
 use common::p11::*;
 use common::secret::Part;
 use common::wrapping::Wrapping;
@@ -29,6 +31,8 @@ const USES: &[(CK_FLAGS, Run)] = &[
     (CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER, |with| with.recover()),
     (CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY, |with| with.message()),
     (CKF_MULTI_MESSAGE, |with| with.message_in_parts()),
+    (CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT, |with| with.encrypted_message()),
+    (CKF_ENCAPSULATE | CKF_DECAPSULATE, |with| with.encapsulate()),
     (CKF_ENCRYPT | CKF_DECRYPT, |with| with.encrypt()),
     (CKF_WRAP | CKF_UNWRAP, |with| with.wrap()),
     (CKF_DERIVE, |with| with.derive()),
@@ -99,6 +103,9 @@ impl Use<'_> {
 
     fn message_in_parts(&self) {
         let (p, session) = self.p();
+        if self.case.keys == Keys::Aes && matches!(self.case.other, Other::Own { .. }) {
+            return self.encrypted_message_in_parts();
+        }
         self.each(|data| {
             let (first, second) = data.split_at(data.len() / 2);
             let parts = [first, &[], second];
@@ -109,13 +116,56 @@ impl Use<'_> {
         });
     }
 
+    /// What `run` makes of a message in both directions is that message; another tag is refused.
+    fn messages(&self, run: fn(&Messages, bool, &mut Given, &[u8]) -> Rv<Vec<u8>>) {
+        let (p, session) = self.p();
+        let messages = Messages { p, session };
+        self.each(|data| {
+            let mut given = self.case.message(data.len());
+            messages.init(ENCRYPT, self.case.ckm, self.held.public).unwrap();
+            let secret = run(&messages, ENCRYPT, &mut given, data).unwrap();
+            messages.finish(ENCRYPT).unwrap();
+            assert!(secret != data || data.is_empty());
+            messages.init(DECRYPT, self.case.ckm, self.held.private).unwrap();
+            assert_eq!(run(&messages, DECRYPT, &mut given, &secret).unwrap(), data);
+            given.tag[0] ^= 1;
+            let rv = run(&messages, DECRYPT, &mut given, &secret);
+            assert_eq!(rv, Err(CKR_AEAD_DECRYPT_FAILED));
+            messages.finish(DECRYPT).unwrap();
+        });
+    }
+
+    fn encrypted_message(&self) {
+        self.messages(|messages, encrypt, given, data| messages.whole(encrypt, given, AAD, data));
+    }
+
+    fn encrypted_message_in_parts(&self) {
+        self.messages(|messages, encrypt, given, data| {
+            let (first, second) = data.split_at(data.len() / 2);
+            messages.in_parts(encrypt, given, AAD, &[first, &[], second])
+        });
+    }
+
+    fn encapsulate(&self) {
+        let (p, session) = self.p();
+        let mech = || self.case.mech_to_encapsulate(self.held);
+        let template = self.case.encapsulated();
+        let sent = || encapsulate(p, session, mech(), self.held.public, &template).unwrap();
+        let value = |key| p.get(session, key, CKA_VALUE).unwrap();
+        let (ciphertext, ours) = sent();
+        let theirs = decapsulate(p, session, mech(), self.held.private, &ciphertext, &template);
+        assert_eq!(value(ours), value(theirs.unwrap()));
+        assert_ne!(value(ours), value(sent().1), "new each time");
+    }
+
     fn encrypt(&self) {
         let (p, session) = self.p();
         self.each(|data| {
-            let secret = encrypt(p, session, Op::Encrypt, self.mech(), self.held.public, data);
+            let mech = || self.case.mech_of(self.held, data.len());
+            let secret = encrypt(p, session, Op::Encrypt, mech(), self.held.public, data);
             let secret = secret.unwrap();
             assert!(secret != data || data.is_empty());
-            let back = encrypt(p, session, Op::Decrypt, self.mech(), self.held.private, &secret);
+            let back = encrypt(p, session, Op::Decrypt, mech(), self.held.private, &secret);
             assert_eq!(back.unwrap(), data);
         });
     }
@@ -141,12 +191,7 @@ impl Use<'_> {
         let (p, session) = self.p();
         let Other::Derived(value) = self.case.other else { panic!("what is derived is not known") };
         let value = value(self.known, self.held);
-        let template = [
-            ulong(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
-            ulong(CKA_VALUE_LEN, value.len() as CK_ULONG),
-            flag(CKA_EXTRACTABLE, true),
-            flag(CKA_SENSITIVE, false),
-        ];
+        let template = self.case.derived(value.len());
         let key = p.derive_key(session, self.mech(), self.held.private, &template).unwrap();
         assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value);
     }
@@ -163,16 +208,24 @@ impl Use<'_> {
         let (p, session) = self.p();
         let usages: &[CK_ATTRIBUTE_TYPE] = match self.case.keys {
             Keys::Aes => &[CKA_ENCRYPT, CKA_DECRYPT],
+            // What is extracted from may leave.
+            Keys::Hkdf => &[CKA_DERIVE, CKA_EXTRACTABLE],
             _ => &[CKA_SIGN, CKA_VERIFY],
         };
         let len = self.held.value.len() as CK_ULONG;
-        let template = [vec![ulong(CKA_VALUE_LEN, len)], flags(usages)].concat();
+        let own = vec![ulong(CKA_VALUE_LEN, len), flag(CKA_SENSITIVE, false)];
+        let template = [own, flags(usages)].concat();
         let key = p.generate_key(session, self.case.ckm, &template).unwrap();
         assert_eq!(p.get_bool(session, key, CKA_LOCAL), Ok(true));
         if self.case.keys == Keys::Aes {
             let ecb = || Mech::plain(CKM_AES_ECB);
             let secret = p.encrypt(session, ecb(), key, &[7; 16]).unwrap();
             assert_eq!(p.decrypt(session, ecb(), key, &secret).unwrap(), [7; 16]);
+        } else if self.case.keys == Keys::Hkdf {
+            let derive = case(CKM_HKDF_DERIVE).unwrap();
+            let value = p.get(session, key, CKA_VALUE).unwrap();
+            let held = Held { public: key, private: key, value, ..self.held.clone() };
+            Use { case: &derive, held: &held, ..*self }.derive();
         } else {
             let mut mechs = p.mechanisms(OWNER).unwrap();
             // The MAC that keys of this type are for.
@@ -270,7 +323,7 @@ fn c084_every_split_gives_what_the_whole_gives_by_every_mechanism_that_takes_par
         let flags = known.t.p.mechanism_info(OWNER, case.ckm).unwrap().flags;
         // How data is cut has nothing to do with the key.
         with_its_keys(&known, &case, 1, |with| {
-            let (mech, held) = (|| with.mech(), with.held);
+            let (mech, held) = (|| case.mech_of(with.held, 48), with.held);
             let signs = flags & CKF_SIGN != 0;
             let ciphers = flags & CKF_ENCRYPT != 0;
             if flags & CKF_DIGEST != 0 {

@@ -6,79 +6,10 @@
 
 mod common;
 
-use std::ptr;
-
+use common::encapsulation::*;
 use common::fixture::*;
 use common::p11::*;
 use cryptoki_sys::*;
-
-/// One call into `room` bytes; `None` asks for the length. Gives rv, length and handle.
-fn encapsulate_raw(
-    p: &P11,
-    session: CK_SESSION_HANDLE,
-    mut mech: Mech,
-    key: CK_OBJECT_HANDLE,
-    template: &[Attr],
-    out: Option<&mut [u8]>,
-) -> (CK_RV, usize, CK_OBJECT_HANDLE) {
-    let mut template = raw(template);
-    let (buffer, mut len) = match out {
-        Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-        None => (ptr::null_mut(), 0),
-    };
-    let mut made = 0xdead;
-    let rv = unsafe {
-        p.list.C_EncapsulateKey.unwrap()(
-            session,
-            &mut mech.raw(),
-            key,
-            template.as_mut_ptr(),
-            template.len() as CK_ULONG,
-            buffer,
-            &mut len,
-            &mut made,
-        )
-    };
-    (rv, len as usize, made)
-}
-
-fn encapsulate(
-    p: &P11,
-    session: CK_SESSION_HANDLE,
-    mech: Mech,
-    key: CK_OBJECT_HANDLE,
-    template: &[Attr],
-) -> Rv<(Vec<u8>, CK_OBJECT_HANDLE)> {
-    let mut out = vec![0; 512];
-    let (rv, len, made) = encapsulate_raw(p, session, mech, key, template, Some(&mut out));
-    out.truncate(len);
-    if rv == CKR_OK { Ok((out, made)) } else { Err(rv) }
-}
-
-fn decapsulate(
-    p: &P11,
-    session: CK_SESSION_HANDLE,
-    mut mech: Mech,
-    key: CK_OBJECT_HANDLE,
-    ciphertext: &[u8],
-    template: &[Attr],
-) -> Rv<CK_OBJECT_HANDLE> {
-    let mut template = raw(template);
-    let mut made = 0;
-    let rv = unsafe {
-        p.list.C_DecapsulateKey.unwrap()(
-            session,
-            &mut mech.raw(),
-            key,
-            template.as_mut_ptr(),
-            template.len() as CK_ULONG,
-            ciphertext.as_ptr().cast_mut(),
-            ciphertext.len() as CK_ULONG,
-            &mut made,
-        )
-    };
-    if rv == CKR_OK { Ok(made) } else { Err(rv) }
-}
 
 /// ECDH with this KDF and point; the shared data lives as long as the process.
 fn ecdh(ckm: CK_MECHANISM_TYPE, kdf: CK_EC_KDF_TYPE, info: &[u8], point: &[u8]) -> Mech {

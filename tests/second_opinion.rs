@@ -4,9 +4,11 @@
 mod common;
 
 use common::cases::{Case, MacOf, Other, case, cipher_name};
+use common::encapsulation::{decapsulate, encapsulate};
 use common::fixture::*;
 use common::known::{Held, Keys, Known};
-use common::openssl::{from_der, path, to_der};
+use common::message_encryption::{AAD, DECRYPT, ENCRYPT, Given, Messages};
+use common::openssl::{ec_public, from_der, path, to_der};
 use common::p11::*;
 use common::wrapping::Wrapping;
 use cryptoki_sys::*;
@@ -103,8 +105,9 @@ impl Both<'_> {
 
     fn ciphertexts(&self, data: &[u8]) {
         let (p, session) = (&self.known.t.p, self.known.session);
+        let plain = data.len();
         let run = |op, key, data: &[u8]| {
-            p.init(op, session, self.mech(), key).unwrap();
+            p.init(op, session, self.case.mech_of(self.held, plain), key).unwrap();
             let mut out = vec![0; data.len() + 512];
             let (rv, len) = p.one_shot_raw(op, session, data, Some(&mut out));
             assert_eq!(rv, CKR_OK);
@@ -115,6 +118,57 @@ impl Both<'_> {
         assert_eq!(self.they(true, &ours), data);
         let theirs = self.they(false, data);
         assert_eq!(run(Op::Decrypt, self.held.private, &theirs), data);
+    }
+
+    /// What a message comes to, whole and in parts, is what the mechanism makes of one operation.
+    fn messages(&self, data: &[u8]) {
+        let messages = Messages { p: &self.known.t.p, session: self.known.session };
+        let theirs = self.they(false, data);
+        let (ciphertext, tag) = theirs.split_at(data.len());
+        let fresh = || self.case.message(data.len());
+        let parts = [&data[..data.len() / 2], &data[data.len() / 2..]];
+        messages.init(ENCRYPT, self.case.ckm, self.held.public).unwrap();
+        let mut given = fresh();
+        assert_eq!(messages.whole(ENCRYPT, &mut given, AAD, data).unwrap(), ciphertext);
+        assert_eq!(given.tag, tag);
+        let mut given = fresh();
+        assert_eq!(messages.in_parts(ENCRYPT, &mut given, AAD, &parts).unwrap(), ciphertext);
+        assert_eq!(given.tag, tag);
+        messages.finish(ENCRYPT).unwrap();
+        messages.init(DECRYPT, self.case.ckm, self.held.private).unwrap();
+        let mut given = Given { tag: tag.to_vec(), ..fresh() };
+        assert_eq!(messages.whole(DECRYPT, &mut given, AAD, ciphertext).unwrap(), data);
+        messages.finish(DECRYPT).unwrap();
+    }
+
+    /// A key that was sent here, and one that was sent there.
+    fn encapsulated_by_rsa(&self) {
+        let (p, session) = (&self.known.t.p, self.known.session);
+        let template = self.case.encapsulated();
+        let mech = || self.case.mech_to_encapsulate(self.held);
+        let (sent, key) = encapsulate(p, session, mech(), self.held.public, &template).unwrap();
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), self.they(true, &sent));
+        // A block without padding is as long as the modulus, and smaller.
+        let secret = self.case.data(if self.case.ckm == CKM_RSA_X_509 { 256 } else { 32 });
+        let sent = self.they(false, &secret);
+        let key = decapsulate(p, session, mech(), self.held.private, &sent, &template).unwrap();
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), secret);
+    }
+
+    fn encapsulated_by_ecdh(&self) {
+        let (p, session, held) = (&self.known.t.p, self.known.session, self.held);
+        let template = self.case.encapsulated();
+        let mech = || self.case.mech_to_encapsulate(held);
+        let (sent, key) = encapsulate(p, session, mech(), held.public, &template).unwrap();
+        let params = p.get(session, held.public, CKA_EC_PARAMS).unwrap();
+        let file = self.known.openssl.file("sent", &ec_public(&params, &sent));
+        let words = ["pkeyutl", "-derive", "-inkey", path(&held.file), "-peerkey", path(&file)];
+        let secret = self.known.openssl.run_alone(&words);
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), secret);
+        let Other::Derived(value) = self.case.other else { panic!("nothing is derived") };
+        let sent = &held.peer[held.peer.len() - 2 * held.width - 1..];
+        let key = decapsulate(p, session, mech(), held.private, sent, &template).unwrap();
+        assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value(self.known, held));
     }
 
     fn wrapped_keys(&self) {
@@ -136,15 +190,7 @@ impl Both<'_> {
     }
 
     fn their_mac(&self, of: MacOf, len: usize, data: &[u8]) -> Vec<u8> {
-        let key = format!("hexkey:{}", hex::encode(&self.held.value));
-        let cipher = format!("AES-{}-CBC", 8 * self.held.value.len());
-        let (option, algorithm, name) = match of {
-            MacOf::Hmac(hash) => ("-digest", hash, "HMAC"),
-            MacOf::Cmac => ("-cipher", &*cipher, "CMAC"),
-        };
-        let input = self.known.openssl.file("message", data);
-        let words = ["mac", option, algorithm, "-macopt", &key, "-binary", "-in", path(&input)];
-        let mut mac = self.known.openssl.run_alone(&[&words[..], &[name]].concat());
+        let mut mac = self.known.openssl.mac(of, &self.held.value, data);
         mac.truncate(len);
         mac
     }
@@ -155,22 +201,19 @@ impl Both<'_> {
             Other::Generation => self.generated(),
             Other::Derived(value) => {
                 let value = value(self.known, self.held);
-                let len = ulong(CKA_VALUE_LEN, value.len() as CK_ULONG);
-                let open = [flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false), len];
-                let key = p.derive_key(session, self.mech(), self.held.private, &open).unwrap();
-                assert_eq!(p.get(session, key, CKA_VALUE).unwrap(), value);
+                let template = self.case.derived(value.len());
+                let key = p.derive_key(session, self.mech(), self.held.private, &template);
+                assert_eq!(p.get(session, key.unwrap(), CKA_VALUE).unwrap(), value);
+                if self.can(CKF_ENCAPSULATE) {
+                    self.encapsulated_by_ecdh();
+                }
             }
             other => {
                 for len in self.case.lens {
                     let data = self.case.data(*len);
                     match other {
                         Other::Digest(hash) => {
-                            let words = ["dgst", &*format!("-{hash}"), "-binary"];
-                            let file = self.known.openssl.file("message", &data);
-                            let theirs = self
-                                .known
-                                .openssl
-                                .run_alone(&[&words[..], &[path(&file)]].concat());
+                            let theirs = self.known.openssl.digest(hash, &data);
                             assert_eq!(p.digest(session, self.case.ckm, &data).unwrap(), theirs);
                         }
                         Other::Mac(of, len) => {
@@ -189,9 +232,15 @@ impl Both<'_> {
                     if self.can(CKF_ENCRYPT) {
                         self.ciphertexts(&data);
                     }
+                    if self.can(CKF_MESSAGE_ENCRYPT) {
+                        self.messages(&data);
+                    }
                 }
                 if self.can(CKF_WRAP) {
                     self.wrapped_keys();
+                }
+                if self.can(CKF_ENCAPSULATE) {
+                    self.encapsulated_by_rsa();
                 }
             }
         }
@@ -224,10 +273,11 @@ impl Both<'_> {
             ulong(CKA_VALUE_LEN, self.held.value.len() as CK_ULONG),
             flag(CKA_EXTRACTABLE, true),
             flag(CKA_SENSITIVE, false),
+            flag(CKA_DERIVE, true),
         ];
         let key = p.generate_key(session, self.case.ckm, &open).unwrap();
         let value = p.get(session, key, CKA_VALUE).unwrap();
-        let held = Held { public: key, private: key, value, ..Held::default() };
+        let held = Held { public: key, private: key, value, ..self.held.clone() };
         // By every mechanism that such a key takes.
         let mut served = 0;
         for ckm in p.mechanisms(OWNER).unwrap() {
@@ -244,6 +294,13 @@ impl Both<'_> {
                 let options = [&[&*name], options].concat();
                 let theirs = self.known.openssl.cipher(&options, &held.value, &[7; 16]);
                 assert_eq!(p.encrypt(session, case.mech(&held), key, &[7; 16]).unwrap(), theirs);
+                served += 1;
+            }
+            if let (Other::Derived(value), Keys::Hkdf) = (&case.other, case.keys) {
+                let theirs = value(self.known, &held);
+                let derived = case.derived(theirs.len());
+                let made = p.derive_key(session, case.mech(&held), key, &derived).unwrap();
+                assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), theirs);
                 served += 1;
             }
         }

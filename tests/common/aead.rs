@@ -125,6 +125,6 @@ pub fn other_ccm(key: &[u8], nonce: &[u8], aad: &[u8], plain: &[u8], tag_len: us
     lens! {
         4 7 16: Aes128 U4 U7, 6 8 16: Aes128 U6 U8, 8 9 16: Aes128 U8 U9, 10 10 16: Aes128 U10 U10,
         12 11 16: Aes128 U12 U11, 14 12 16: Aes128 U14 U12, 16 13 16: Aes128 U16 U13,
-        16 12 24: Aes192 U16 U12, 16 12 32: Aes256 U16 U12, 8 13 32: Aes256 U8 U13,
+        16 12 16: Aes128 U16 U12, 16 12 24: Aes192 U16 U12, 16 12 32: Aes256 U16 U12, 8 13 32: Aes256 U8 U13,
     }
 }

@@ -3,10 +3,13 @@
 
 use cryptoki_sys::*;
 
+use super::aead::{ccm, other_ccm, other_gcm};
+use super::derivations::*;
 use super::known::{Held, Keys, Known};
 use super::mechanisms::with_parameter;
+use super::message_encryption::{AAD, Given};
 use super::openssl::path;
-use super::p11::Mech;
+use super::p11::{Attr, Mech, flag, ulong};
 
 /// How somebody else does the same.
 #[derive(Clone)]
@@ -52,6 +55,46 @@ pub struct Case {
 impl Case {
     pub fn mech(&self, held: &Held) -> Mech {
         (self.mech)(self.ckm, held)
+    }
+
+    /// The mechanism for data of `len` bytes, where its parameter says how many there are.
+    pub fn mech_of(&self, held: &Held, len: usize) -> Mech {
+        match self.ckm {
+            CKM_AES_CCM => ccm(len, &NONCE, AAD, 16),
+            _ => self.mech(held),
+        }
+    }
+
+    /// A message of `len` bytes with the nonce and the tag that the one-shot operation has.
+    pub fn message(&self, len: usize) -> Given {
+        let given = if self.ckm == CKM_AES_CCM { Given::ccm(len, 16) } else { Given::gcm(16) };
+        Given { nonce: NONCE.to_vec(), ..given }
+    }
+
+    /// The mechanism where a key is sent: the other's point is the public key itself.
+    pub fn mech_to_encapsulate(&self, held: &Held) -> Mech {
+        match self.keys {
+            Keys::Ec => ecdh(self.ckm, CKD_NULL, &[]),
+            _ => self.mech(held),
+        }
+    }
+
+    /// The template of a key that is sent. Where a padding leaves its length open, 32 bytes.
+    pub fn encapsulated(&self) -> Vec<Attr> {
+        let mut template = vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false)];
+        if matches!(self.ckm, CKM_RSA_PKCS | CKM_RSA_PKCS_OAEP) {
+            template.push(ulong(CKA_VALUE_LEN, 32));
+        }
+        template
+    }
+
+    /// The template of what is derived and may be read. Data has no rules for who reads it.
+    pub fn derived(&self, len: usize) -> Vec<Attr> {
+        let len = ulong(CKA_VALUE_LEN, len as CK_ULONG);
+        match self.ckm {
+            CKM_HKDF_DATA => vec![len],
+            _ => vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false), len],
+        }
     }
 
     /// Data of `len` bytes; below every RSA modulus where it is as long as one.
@@ -121,6 +164,9 @@ const HMAC: [(&str, usize, [CK_MECHANISM_TYPE; 3]); 4] = [
 
 /// Around the blocks of every hash.
 const ANY: &[usize] = &[0, 1, 55, 64, 65, 137, 200];
+/// Whole blocks and stolen ones.
+const STOLEN: &[usize] = &[16, 17, 31, 32, 33, 200, 1024, 1025];
+const NONCE: [u8; 12] = [7; 12];
 const BLOCKS: &[usize] = &[16, 32, 1024, 1040];
 /// What is derived from, where a parameter has data.
 pub const DATA: [u8; 32] = *b"thirty-two bytes to derive from!";
@@ -142,6 +188,15 @@ pub fn case(ckm: CK_MECHANISM_TYPE) -> Option<Case> {
     let unpadded: &[&str] = &["-iv", IV, "-nopad"];
     let derived =
         |keys, mech, value| Some(Case { mech, ..new(keys, &[], false, Other::Derived(value))? });
+    macro_rules! digested {
+        ($hash:literal) => {
+            derived(
+                Keys::AnySecret,
+                |ckm, _| Mech::plain(ckm),
+                |known, held| known.openssl.digest($hash, &held.value),
+            )
+        };
+    }
     match ckm {
         CKM_RSA_PKCS_KEY_PAIR_GEN => new(Keys::Rsa, &[], false, Other::Generation),
         CKM_EC_KEY_PAIR_GEN => new(Keys::Ec, &[], false, Other::Generation),
@@ -181,6 +236,24 @@ pub fn case(ckm: CK_MECHANISM_TYPE) -> Option<Case> {
         CKM_AES_CTR => cipher(ANY, true, "ctr", with_iv),
         CKM_AES_OFB => cipher(ANY, true, "ofb", with_iv),
         CKM_AES_CFB128 => cipher(ANY, true, "cfb", with_iv),
+        CKM_AES_CTS => cipher(STOLEN, true, "cbc-cts", with_iv),
+        CKM_AES_GCM => {
+            let encrypt: Own = |_, held, data| other_gcm(&held.value, &NONCE, AAD, data);
+            let decrypt: Own =
+                |_, held, sealed| opened(sealed, |data| other_gcm(&held.value, &NONCE, AAD, data));
+            new(Keys::Aes, ANY, true, Other::Own { encrypt, decrypt })
+        }
+        CKM_AES_CCM => {
+            let encrypt: Own = |_, held, data| other_ccm(&held.value, &NONCE, AAD, data, 16);
+            let decrypt: Own = |_, held, sealed| {
+                opened(sealed, |data| other_ccm(&held.value, &NONCE, AAD, data, 16))
+            };
+            new(Keys::Aes, ANY, true, Other::Own { encrypt, decrypt })
+        }
+        CKM_RSA_AES_KEY_WRAP => {
+            let (encrypt, decrypt): (Own, Own) = (rsa_aes_wrapped, rsa_aes_unwrapped);
+            new(Keys::Rsa, &[], false, Other::Own { encrypt, decrypt })
+        }
         CKM_AES_KEY_WRAP => cipher(&[16, 24, 256], false, "wrap", &["-iv", "a6a6a6a6a6a6a6a6"]),
         CKM_AES_KEY_WRAP_KWP => {
             cipher(&[1, 8, 9, 20, 250], false, "wrap-pad", &["-iv", "a65959a6"])
@@ -197,26 +270,47 @@ pub fn case(ckm: CK_MECHANISM_TYPE) -> Option<Case> {
             |ckm, _| with_data(ckm, &[7; 16], &DATA),
             |known, held| cipher_data(known, held, "cbc", &["-iv", IV, "-nopad"]),
         ),
+        CKM_CONCATENATE_BASE_AND_KEY => derived(
+            Keys::AnySecret,
+            |ckm, held| Mech::bytes(ckm, &held.private.to_ne_bytes()),
+            |_, held| [&held.value[..], &held.value].concat(),
+        ),
         CKM_CONCATENATE_BASE_AND_DATA => derived(
-            Keys::Secret,
+            Keys::AnySecret,
             |ckm, _| with_data(ckm, &[], &DATA),
             |_, held| [&held.value[..], &DATA].concat(),
         ),
         CKM_CONCATENATE_DATA_AND_BASE => derived(
-            Keys::Secret,
+            Keys::AnySecret,
             |ckm, _| with_data(ckm, &[], &DATA),
             |_, held| [&DATA[..], &held.value].concat(),
         ),
         CKM_XOR_BASE_AND_DATA => derived(
-            Keys::Secret,
+            Keys::AnySecret,
             |ckm, _| with_data(ckm, &[], &DATA),
             |_, held| held.value.iter().zip(DATA).map(|(byte, other)| byte ^ other).collect(),
         ),
         CKM_EXTRACT_KEY_FROM_KEY => derived(
-            Keys::Secret,
+            Keys::AnySecret,
             |ckm, _| Mech::bytes(ckm, &8usize.to_ne_bytes()),
             |_, held| held.value[1..].to_vec(),
         ),
+        CKM_HKDF_KEY_GEN => new(Keys::Hkdf, &[], false, Other::Generation),
+        CKM_HKDF_DERIVE | CKM_HKDF_DATA => {
+            derived(Keys::Hkdf, |ckm, _| hkdf(ckm, None), other_hkdf)
+        }
+        CKM_SP800_108_COUNTER_KDF => derived(Keys::AnySecret, kdf, other_counter),
+        CKM_SP800_108_FEEDBACK_KDF => derived(Keys::AnySecret, kdf, other_feedback),
+        CKM_SP800_108_DOUBLE_PIPELINE_KDF => derived(Keys::AnySecret, kdf, other_pipeline),
+        CKM_SHA1_KEY_DERIVATION => digested!("sha1"),
+        CKM_SHA224_KEY_DERIVATION => digested!("sha224"),
+        CKM_SHA256_KEY_DERIVATION => digested!("sha256"),
+        CKM_SHA384_KEY_DERIVATION => digested!("sha384"),
+        CKM_SHA512_KEY_DERIVATION => digested!("sha512"),
+        CKM_SHA3_224_KEY_DERIVATION => digested!("sha3-224"),
+        CKM_SHA3_256_KEY_DERIVATION => digested!("sha3-256"),
+        CKM_SHA3_384_KEY_DERIVATION => digested!("sha3-384"),
+        CKM_SHA3_512_KEY_DERIVATION => digested!("sha3-512"),
         _ => hashed(ckm).or_else(|| hmac(ckm)),
     }
 }
@@ -258,8 +352,42 @@ pub fn with_data(ckm: CK_MECHANISM_TYPE, before: &[u8], data: &'static [u8]) -> 
 /// CK_ECDH1_DERIVE_PARAMS. The point is never freed.
 pub fn ecdh(ckm: CK_MECHANISM_TYPE, kdf: CK_EC_KDF_TYPE, point: &[u8]) -> Mech {
     let point: &'static [u8] = point.to_vec().leak();
-    let fields = [kdf as usize, 0, 0, point.len(), point.as_ptr() as usize];
+    let start = if point.is_empty() { 0 } else { point.as_ptr() as usize };
+    let fields = [kdf as usize, 0, 0, point.len(), start];
     Mech::bytes(ckm, &fields.map(usize::to_ne_bytes).concat())
+}
+
+/// Opens what `seal` makes: its key stream is the same both ways, and the tag is what it makes again.
+fn opened(sealed: &[u8], seal: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let len = sealed.len() - 16;
+    let mut plain = seal(&sealed[..len]);
+    plain.truncate(len);
+    assert_eq!(seal(&plain), sealed, "the tag");
+    plain
+}
+
+const OAEP: [&str; 6] = [
+    "-pkeyopt",
+    "rsa_padding_mode:oaep",
+    "-pkeyopt",
+    "rsa_oaep_md:sha256",
+    "-pkeyopt",
+    "rsa_mgf1_md:sha256",
+];
+const PADDED: [&str; 3] = ["-id-aes256-wrap-pad", "-iv", "a65959a6"];
+
+/// An AES key of one use under RSA, and the rest under that.
+fn rsa_aes_wrapped(known: &Known, held: &Held, data: &[u8]) -> Vec<u8> {
+    let once = [0x11; 32];
+    let first = known.openssl.pkey("-encrypt", &held.file, &OAEP, &once);
+    [first, known.openssl.cipher(&PADDED, &once, data)].concat()
+}
+
+fn rsa_aes_unwrapped(known: &Known, held: &Held, wrapped: &[u8]) -> Vec<u8> {
+    let (first, second) = wrapped.split_at(2 * held.width);
+    let once = known.openssl.pkey("-decrypt", &held.file, &OAEP, first);
+    let options = [&PADDED[..], &["-d"]].concat();
+    known.openssl.cipher(&options, &once, second)
 }
 
 fn cipher_data(known: &Known, held: &Held, mode: &str, options: &[&str]) -> Vec<u8> {

@@ -19,6 +19,10 @@ pub enum Keys {
     Ec,
     Aes,
     Secret,
+    /// Those two.
+    AnySecret,
+    /// Keys of CKK_HKDF, and secrets.
+    Hkdf,
 }
 
 /// One key, as both sides have it. Of a secret key both handles are the same.
@@ -37,6 +41,7 @@ pub struct Held {
     pub peer: Vec<u8>,
     /// A secret key's value.
     pub value: Vec<u8>,
+    pub key_type: CK_KEY_TYPE,
     /// Bytes of r and of s.
     pub width: usize,
 }
@@ -92,15 +97,22 @@ impl Known {
         for len in [16, 32] {
             known.hold_secret(Keys::Aes, CKK_AES, len);
         }
-        for len in [16, 20, 64] {
+        // The last is longer than a block of SHA-256, and than one object of the TPM takes.
+        for len in [16, 20, 64, 100] {
             known.hold_secret(Keys::Secret, CKK_GENERIC_SECRET, len);
         }
+        known.hold_secret(Keys::Hkdf, CKK_HKDF, 32);
         known
     }
 
     /// Every key that a mechanism of such `keys` is to be tried with.
     pub fn all(&self, keys: Keys) -> Vec<&Held> {
-        self.held.iter().filter(|(of, _)| *of == keys).map(|(_, held)| held).collect()
+        let among = match keys {
+            Keys::AnySecret => &[Keys::Aes, Keys::Secret][..],
+            Keys::Hkdf => &[Keys::Secret, Keys::Hkdf],
+            _ => &[keys],
+        };
+        self.held.iter().filter(|(of, _)| among.contains(of)).map(|(_, held)| held).collect()
     }
 
     fn create(
@@ -125,9 +137,11 @@ impl Known {
         ]);
         let key = RsaPrivateKey::from_pkcs1_der(&der).unwrap();
         let numbers = rsa_numbers(&key);
-        let usages = flags(&[CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_UNWRAP]);
+        let usages = [CKA_SIGN, CKA_SIGN_RECOVER, CKA_DECRYPT, CKA_UNWRAP, CKA_DECAPSULATE];
+        let usages = flags(&usages);
         let private = self.create(CKO_PRIVATE_KEY, CKK_RSA, &[numbers.clone(), usages]);
-        let usages = flags(&[CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_ENCRYPT, CKA_WRAP]);
+        let usages = [CKA_VERIFY, CKA_VERIFY_RECOVER, CKA_ENCRYPT, CKA_WRAP, CKA_ENCAPSULATE];
+        let usages = flags(&usages);
         let public = self.create(CKO_PUBLIC_KEY, CKK_RSA, &[numbers[..2].to_vec(), usages]);
         let file = self.openssl.file("rsa", &der);
         let held = Held {
@@ -154,13 +168,14 @@ impl Known {
         };
         let template = |last| {
             let own = vec![bytes(CKA_EC_PARAMS, params), bytes(CKA_VALUE, &scalar(last))];
-            [vec![own], vec![flags(&[CKA_SIGN, CKA_DERIVE])]].concat()
+            [vec![own], vec![flags(&[CKA_SIGN, CKA_DERIVE, CKA_DECAPSULATE])]].concat()
         };
         let private = self.create(CKO_PRIVATE_KEY, CKK_EC, &template(1));
         let peer = self.create(CKO_PRIVATE_KEY, CKK_EC, &template(2));
         let point = |key| self.t.p.get(self.session, key, CKA_EC_POINT).unwrap();
         let own = vec![bytes(CKA_EC_PARAMS, params), bytes(CKA_EC_POINT, &point(private))];
-        let public = self.create(CKO_PUBLIC_KEY, CKK_EC, &[own, flags(&[CKA_VERIFY])]);
+        let public =
+            self.create(CKO_PUBLIC_KEY, CKK_EC, &[own, flags(&[CKA_VERIFY, CKA_ENCAPSULATE])]);
         let peer_public = self.openssl.run_alone(&["pkey", "-pubout", "-in", path(&file(2))]);
         let held = Held {
             name: name.into(),
@@ -184,6 +199,7 @@ impl Known {
         };
         let all = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_VERIFY, CKA_DERIVE];
         let (key, wraps) = match keys {
+            Keys::Hkdf => (with(&[CKA_DERIVE]), 0),
             Keys::Aes => (with(&all), with(&[CKA_WRAP, CKA_UNWRAP])),
             _ => (with(&all[2..]), 0),
         };
@@ -194,6 +210,7 @@ impl Known {
             wraps,
             unwraps: wraps,
             value,
+            key_type,
             ..Held::default()
         };
         self.held.push((keys, held));

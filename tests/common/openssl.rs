@@ -5,6 +5,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::cases::MacOf;
+
 /// A directory for what the commands read.
 pub struct OpenSsl {
     directory: TempDir,
@@ -59,6 +61,34 @@ impl OpenSsl {
         let key = hex::encode(key);
         self.run(&[&["enc", "-K", &key][..], options].concat(), input)
     }
+
+    /// `openssl mac` under the key `key`.
+    pub fn mac(&self, of: MacOf, key: &[u8], data: &[u8]) -> Vec<u8> {
+        let cipher = format!("AES-{}-CBC", 8 * key.len());
+        let key = format!("hexkey:{}", hex::encode(key));
+        let (option, algorithm, name) = match of {
+            MacOf::Hmac(hash) => ("-digest", hash, "HMAC"),
+            MacOf::Cmac => ("-cipher", &*cipher, "CMAC"),
+        };
+        let input = self.file("message", data);
+        let words = ["mac", option, algorithm, "-macopt", &key, "-binary", "-in", path(&input)];
+        self.run_alone(&[&words[..], &[name]].concat())
+    }
+
+    /// `openssl dgst` by this hash.
+    pub fn digest(&self, hash: &str, data: &[u8]) -> Vec<u8> {
+        let file = self.file("message", data);
+        self.run_alone(&["dgst", &format!("-{hash}"), "-binary", path(&file)])
+    }
+
+    /// `openssl kdf`: `len` bytes by `name` with these options.
+    pub fn kdf(&self, name: &str, options: &[String], len: usize) -> Vec<u8> {
+        let len = len.to_string();
+        let mut words = vec!["kdf", "-binary", "-keylen", &len];
+        words.extend(options.iter().flat_map(|option| ["-kdfopt", option]));
+        words.push(name);
+        self.run_alone(&words)
+    }
 }
 
 pub fn path(path: &Path) -> &str {
@@ -99,4 +129,16 @@ pub fn to_der(signature: &[u8]) -> Vec<u8> {
         len => vec![len as u8],
     };
     [&[0x30][..], &len, &body].concat()
+}
+
+/// A SubjectPublicKeyInfo (RFC 5480) of a curve's parameters and a point.
+pub fn ec_public(params: &[u8], point: &[u8]) -> Vec<u8> {
+    fn tagged(tag: u8, body: &[u8]) -> Vec<u8> {
+        let len = body.len() as u8;
+        let head = if len < 128 { vec![tag, len] } else { vec![tag, 0x81, len] };
+        [&head, body].concat()
+    }
+    let algorithm = [&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1], params].concat();
+    let point = [&[0], point].concat();
+    tagged(0x30, &[tagged(0x30, &algorithm), tagged(3, &point)].concat())
 }
