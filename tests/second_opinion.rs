@@ -269,12 +269,14 @@ impl Both<'_> {
             assert!(self.known.openssl.verifies(&file, &options, b"data", &signature));
             return;
         }
-        let open = [
+        let mut open = vec![
             ulong(CKA_VALUE_LEN, self.held.value.len() as CK_ULONG),
             flag(CKA_EXTRACTABLE, true),
             flag(CKA_SENSITIVE, false),
-            flag(CKA_DERIVE, true),
         ];
+        if self.case.keys == Keys::Hkdf {
+            open.push(flag(CKA_DERIVE, true));
+        }
         let key = p.generate_key(session, self.case.ckm, &open).unwrap();
         let value = p.get(session, key, CKA_VALUE).unwrap();
         let held = Held { public: key, private: key, value, ..self.held.clone() };
