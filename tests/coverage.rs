@@ -25,6 +25,9 @@ struct Use<'a> {
 /// Uses a mechanism with a key in one way.
 type Run = fn(&Use);
 
+/// Encrypts or decrypts one message.
+type Crypt = fn(&Messages, bool, &mut Given, &[u8]) -> Rv<Vec<u8>>;
+
 /// What is done for flags, which always come together. One that is not here has no test, and fails.
 const USES: &[(CK_FLAGS, Run)] = &[
     (CKF_SIGN | CKF_VERIFY, |with| with.sign()),
@@ -117,7 +120,7 @@ impl Use<'_> {
     }
 
     /// What `run` makes of a message in both directions is that message; another tag is refused.
-    fn messages(&self, run: fn(&Messages, bool, &mut Given, &[u8]) -> Rv<Vec<u8>>) {
+    fn messages(&self, run: Crypt) {
         let (p, session) = self.p();
         let messages = Messages { p, session };
         self.each(|data| {
