@@ -11,6 +11,10 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::provider::Call;
 
+/// More than a process can have mapped: no 64-bit processor of today gives one more than 2^56 addresses. A length beyond
+/// it, which would be read until the process dies, is a mistake of the caller's.
+const MOST: usize = if usize::BITS == 64 { usize::MAX >> 8 } else { usize::MAX >> 1 };
+
 /// A pointer and a length that the caller gave for bytes to read.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'call> {
@@ -46,7 +50,7 @@ impl<'call> Input<'call> {
     ///
     /// Errors: `CKR_ARGUMENTS_BAD` for NULL with a length, and for a length that no memory has.
     pub(super) fn bytes(&self) -> Result<&'call [u8]> {
-        let Some(len) = length_at(self.start as usize, self.len) else {
+        let Some(len) = length_at(self.start as usize, self.len).filter(|len| *len <= MOST) else {
             return Err(Error::new(CKR_ARGUMENTS_BAD, "no memory has this length"));
         };
         if len == 0 {
@@ -180,7 +184,9 @@ mod tests {
     #[test]
     fn lengths_that_no_memory_has_are_bad_arguments() {
         let byte = 7u8;
-        for len in [CK_ULONG::MAX, CK_ULONG::MAX / 2 + 1, CK_ULONG::MAX - 1] {
+        for len in
+            [CK_ULONG::MAX, CK_ULONG::MAX / 2 + 1, CK_ULONG::MAX - 1, CK_ULONG::MAX / 2, 1 << 56]
+        {
             assert_eq!(refusal(&raw const byte, len), CKR_ARGUMENTS_BAD, "{len:#x}");
             assert_eq!(refusal(ptr::null(), len), CKR_ARGUMENTS_BAD, "NULL, {len:#x}");
         }
