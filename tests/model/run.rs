@@ -123,7 +123,9 @@ impl Bench {
             let one_part = name.starts_with("C_Encrypt") || name.starts_with("C_Decrypt");
             let never = one_part && (name.ends_with("Update") || name.ends_with("Final"));
             assert!(*well > 0 || never, "{name} never went well: {tally:#?}");
-            assert!(*refused > 0 || name == "Finalize", "{name} was never refused: {tally:#?}");
+            // A cancel is refused for its session alone, which a share of few sequences may not meet.
+            let always = ["Cancel", "Finalize"].contains(&name.as_str());
+            assert!(*refused > 0 || always, "{name} was never refused: {tally:#?}");
         }
     }
 }
