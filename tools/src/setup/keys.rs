@@ -24,6 +24,15 @@ pub struct KeyWanted<'a> {
     pub uses: &'static [Use],
 }
 
+/// What a program wants of its certificate.
+pub struct CertificateWanted<'a> {
+    /// The key's.
+    pub label: &'a str,
+    pub subject: &'a str,
+    /// The file for the request.
+    pub csr: &'a Path,
+}
+
 /// The token as a setup sees it before it does anything: without a login.
 pub fn look<'a>(admin: &'a Admin, who: &AsUser) -> Result<Session<'a>> {
     Session::open(admin, who.at.slot)
@@ -85,8 +94,32 @@ pub fn self_sign<'a>(
     plan.step(why, Action::Token { shown, work: Box::new(work) });
 }
 
+/// Adds the steps towards a certificate that the token has not: a key for signing where there is
+/// none, and the request that a certificate authority wants.
+pub fn towards_certificate<'a>(
+    plan: &mut Plan<'a>,
+    out: Output,
+    admin: &'a Admin,
+    who: &'a AsUser,
+    key: Option<&Key>,
+    wanted: CertificateWanted<'a>,
+) {
+    let CertificateWanted { label, subject, csr } = wanted;
+    if key.is_none() {
+        let uses = &[Use::Sign];
+        let wanted = KeyWanted { label, kind: KeyType::EcP256, kind_name: "ec-p256", uses };
+        generate(plan, out, admin, who, wanted);
+    }
+    request(plan, admin, who, label, subject.to_owned(), csr);
+    plan.note(format!(
+        "have {} signed by your certificate authority, put the certificate on the token with \
+         `hierarkey cert import FILE`, and run this again",
+        csr.display()
+    ));
+}
+
 /// Adds the step that writes a request for a certificate.
-pub fn request<'a>(
+fn request<'a>(
     plan: &mut Plan<'a>,
     admin: &'a Admin,
     who: &'a AsUser,

@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use hierarkey::admin::Admin;
 
-use super::keys::{self, KeyWanted};
+use super::keys::{self, CertificateWanted};
 use super::module;
 use super::plan::{Action, Manner, Plan};
 use crate::failure::Result;
-use crate::key::generate::{KeyType, Use};
 use crate::output::Output;
 use crate::slot::AsUser;
 use crate::uri;
@@ -45,7 +44,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let label = &arguments.label;
     let mut plan = Plan::default();
     let key = keys::existing(&session, label)?;
-    match key.filter(|key| !key.certificates.is_empty()) {
+    match key.as_ref().filter(|key| !key.certificates.is_empty()) {
         Some(key) => {
             let contents = format!(
                 "pkcs11-providers {}\npkcs11-id '{}'\n",
@@ -58,27 +57,14 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
             );
             plan.note(format!(
                 "put `config {}` into OpenVPN's configuration in place of its cert and key lines; \
-                 the PIN comes by the management interface or by askpass",
+                 the PIN comes by the management interface or by systemd-ask-password",
                 arguments.out.display()
             ));
         }
         None => {
-            if keys::existing(&session, label)?.is_none() {
-                let wanted = KeyWanted {
-                    label,
-                    kind: KeyType::EcP256,
-                    kind_name: "ec-p256",
-                    uses: &[Use::Sign],
-                };
-                keys::generate(&mut plan, out, admin, &arguments.who, wanted);
-            }
-            let subject = arguments.subject.clone();
-            keys::request(&mut plan, admin, &arguments.who, label, subject, &arguments.csr);
-            plan.note(format!(
-                "have {} signed by your certificate authority, put the certificate on the token \
-                 with `hierarkey cert import FILE`, and run this again",
-                arguments.csr.display()
-            ));
+            let wanted =
+                CertificateWanted { label, subject: &arguments.subject, csr: &arguments.csr };
+            keys::towards_certificate(&mut plan, out, admin, &arguments.who, key.as_ref(), wanted);
         }
     }
     drop(session);

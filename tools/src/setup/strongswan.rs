@@ -6,11 +6,10 @@ use clap::Args;
 use hierarkey::admin::Admin;
 use hierarkey::slot::slot_of;
 
-use super::keys::{self, KeyWanted};
+use super::keys::{self, CertificateWanted};
 use super::module;
 use super::plan::{Action, Manner, Plan};
 use crate::failure::Result;
-use crate::key::generate::{KeyType, Use};
 use crate::output::Output;
 use crate::slot::AsUser;
 
@@ -76,22 +75,8 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
             hex::encode(&key.id)
         ));
     } else {
-        if key.is_none() {
-            let wanted = KeyWanted {
-                label,
-                kind: KeyType::EcP256,
-                kind_name: "ec-p256",
-                uses: &[Use::Sign],
-            };
-            keys::generate(&mut plan, out, admin, &arguments.who, wanted);
-        }
-        let subject = arguments.subject.clone();
-        keys::request(&mut plan, admin, &arguments.who, label, subject, &arguments.csr);
-        plan.note(format!(
-            "have {} signed by your certificate authority, put the certificate on the token with \
-             `hierarkey cert import FILE`, and run this again",
-            arguments.csr.display()
-        ));
+        let wanted = CertificateWanted { label, subject: &arguments.subject, csr: &arguments.csr };
+        keys::towards_certificate(&mut plan, out, admin, &arguments.who, key.as_ref(), wanted);
     }
     drop(session);
     plan.run(out, &arguments.manner)
