@@ -85,16 +85,18 @@ token_for_suite() {
     make_token >"$work/token.log" 2>&1 || { cat "$work/token.log"; printf 'FAIL %s: no token was made\n' "$client"; exit 1; }
 }
 
-# virtualenv PYTHON PACKAGE...: an environment of the suite's own, made once.
+# virtualenv PYTHON PACKAGE...: an environment of the suite's own, made once; it knows its own path, and is made again where
+# the tree was moved.
 virtualenv() {
-    local python=$1
+    local python=$1 made_of
     shift
     venv=$cache/venv-$client
-    if [ "$(cat "$venv/made-of" 2>/dev/null)" != "$python $*" ]; then
+    made_of="$venv $python $*"
+    if [ "$(cat "$venv/made-of" 2>/dev/null)" != "$made_of" ]; then
         rm -rf "$venv"
         "$python" -m venv "$venv"
         "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
-        printf '%s' "$python $*" >"$venv/made-of"
+        printf '%s' "$made_of" >"$venv/made-of"
     fi
 }
 
