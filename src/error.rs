@@ -53,6 +53,12 @@ impl Error {
         self
     }
 
+    /// The same failure, told as `rv` if it is one of `these`.
+    #[must_use]
+    pub fn retold(self, these: &[CK_RV], rv: CK_RV) -> Self {
+        if these.contains(&self.rv) { self.told_as(rv) } else { self }
+    }
+
     /// What the application is told.
     pub fn ck_rv(&self) -> CK_RV {
         self.rv

@@ -49,10 +49,8 @@ pub(super) fn encrypt_message_begin(
     provider::with_session(session, |call| {
         let message = parameter.read(call.encrypts_messages_by(), Some(aad));
         // This function has no other word for a bad argument.
-        let message = message.map_err(|error| match error.ck_rv() {
-            CKR_ARGUMENTS_BAD => error.told_as(CKR_MECHANISM_PARAM_INVALID),
-            _ => error,
-        });
+        let message = message
+            .map_err(|error| error.retold(&[CKR_ARGUMENTS_BAD], CKR_MECHANISM_PARAM_INVALID));
         let (given, places) = apart(message.map(Message::beginning));
         match (call.encrypt_message_begin(given)?, places) {
             (Some(nonce), Some(places)) => places.write_nonce(&nonce),

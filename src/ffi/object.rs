@@ -70,9 +70,8 @@ pub(super) fn set_attribute_values(
 pub(super) fn find_init(session: CK_SESSION_HANDLE, template: Template<'_>) -> Result<()> {
     provider::with_session(session, |call| {
         // A template that nothing new could be made of is, to a search, a value that none has.
-        let wanted = template.read().map_err(|error| match error.ck_rv() {
-            CKR_TEMPLATE_INCONSISTENT => error.told_as(CKR_ATTRIBUTE_VALUE_INVALID),
-            _ => error,
+        let wanted = template.read().map_err(|error| {
+            error.retold(&[CKR_TEMPLATE_INCONSISTENT], CKR_ATTRIBUTE_VALUE_INVALID)
         })?;
         call.find_init(wanted)
     })

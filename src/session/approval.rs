@@ -63,10 +63,7 @@ impl Approval {
 /// What the use of a key is told where a PIN was refused that the TPM has accepted before: somebody
 /// interferes, or has locked the TPM meanwhile. It is never the caller's PIN that is wrong.
 pub fn not_about_a_pin(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_PIN_INCORRECT | CKR_PIN_LOCKED => error.told_as(CKR_DEVICE_ERROR),
-        _ => error,
-    }
+    error.retold(&[CKR_PIN_INCORRECT, CKR_PIN_LOCKED], CKR_DEVICE_ERROR)
 }
 
 impl Call<'_> {

@@ -125,10 +125,7 @@ impl Call<'_> {
             object.insert(CKA_VALUE, Value::bytes(value));
             return Ok(Draft::plain(object));
         }
-        self.draft_of_value(object, value).map_err(|error| match error.ck_rv() {
-            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
-            _ => error,
-        })
+        self.draft_of_value(object, value)
     }
 }
 
@@ -198,8 +195,5 @@ fn may_leave(key: &AttributeSet, value: BaseValue) -> Result<()> {
 
 /// `C_DeriveKey` has no code of its own for a key that is not for it.
 fn told(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_KEY_FUNCTION_NOT_PERMITTED => error.told_as(CKR_KEY_TYPE_INCONSISTENT),
-        _ => error,
-    }
+    error.retold(&[CKR_KEY_FUNCTION_NOT_PERMITTED], CKR_KEY_TYPE_INCONSISTENT)
 }

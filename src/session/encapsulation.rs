@@ -44,12 +44,10 @@ impl Call<'_> {
         let len = said_len(&object)?;
         let mut made = None;
         ciphertext.fill(encapsulating.ciphertext_len(), || {
-            let Encapsulated { ciphertext, secret } =
-                encapsulating.run(len).map_err(|error| match error.ck_rv() {
-                    CKR_DATA_LEN_RANGE => error.told_as(CKR_KEY_SIZE_RANGE),
-                    _ => error,
-                })?;
-            let draft = self.draft_of_value(object, &secret).map_err(too_long)?;
+            let Encapsulated { ciphertext, secret } = encapsulating
+                .run(len)
+                .map_err(|error| error.retold(&[CKR_DATA_LEN_RANGE], CKR_KEY_SIZE_RANGE))?;
+            let draft = self.draft_of_value(object, &secret)?;
             made = Some(self.add_one(draft)?);
             Ok(ciphertext)
         })?;
@@ -97,7 +95,7 @@ impl Call<'_> {
         let mut keys = Keys { base: &mut base, others: Vec::new() };
         let secrets = deriving.derive(&[len], &mut keys).map_err(of_wrapped)?;
         let secret = secrets.first().ok_or_else(|| Error::bug("nothing was derived"))?;
-        let draft = self.draft_of_value(object, secret).map_err(too_long).map_err(of_wrapped)?;
+        let draft = self.draft_of_value(object, secret).map_err(of_wrapped)?;
         self.add_one(draft)
     }
 }
@@ -110,17 +108,7 @@ fn leaving(mut given: AttributeSet) -> AttributeSet {
     given
 }
 
-fn too_long(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
-        _ => error,
-    }
-}
-
 /// What is wrong with the length, in this function's words.
 fn of_wrapped(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_KEY_SIZE_RANGE => error.told_as(CKR_WRAPPED_KEY_LEN_RANGE),
-        _ => error,
-    }
+    error.retold(&[CKR_KEY_SIZE_RANGE], CKR_WRAPPED_KEY_LEN_RANGE)
 }

@@ -30,10 +30,8 @@ impl Call<'_> {
         self.draft_key(object, |provider, token, auth| {
             let imported =
                 provider.engine.turn()?.import_key(&token.primary, &template, &key, auth);
-            imported.map_err(|error| match error.ck_rv() {
-                CKR_KEY_SIZE_RANGE => error.told_as(CKR_ATTRIBUTE_VALUE_INVALID),
-                _ => error,
-            })
+            imported
+                .map_err(|error| error.retold(&[CKR_KEY_SIZE_RANGE], CKR_ATTRIBUTE_VALUE_INVALID))
         })
     }
 }

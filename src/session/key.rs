@@ -199,10 +199,9 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_KEY_HANDLE_INVALID`.
     pub(super) fn key_object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<Object> {
-        let object = self.object(handle).map_err(|error| match error.ck_rv() {
-            CKR_OBJECT_HANDLE_INVALID => error.told_as(CKR_KEY_HANDLE_INVALID),
-            _ => error,
-        })?;
+        let object = self
+            .object(handle)
+            .map_err(|error| error.retold(&[CKR_OBJECT_HANDLE_INVALID], CKR_KEY_HANDLE_INVALID))?;
         if object.attributes.key_type().is_none() {
             return Err(Error::new(CKR_KEY_HANDLE_INVALID, "the object is no key"));
         }

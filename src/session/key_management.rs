@@ -76,11 +76,12 @@ impl Call<'_> {
 
     /// A draft of the secret key `object`, whose value a mechanism gave.
     ///
-    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` for a value that it cannot have.
+    /// Errors: `CKR_KEY_SIZE_RANGE` for a value that it cannot have.
     pub(super) fn draft_of_value(&self, mut object: AttributeSet, value: &[u8]) -> Result<Draft> {
-        give_value(&mut object, value)?;
-        let (kind, secret) = take_value(&mut object)?;
-        self.draft_secret_key(kind, object, secret)
+        give_value(&mut object, value)
+            .and_then(|()| take_value(&mut object))
+            .and_then(|(kind, secret)| self.draft_secret_key(kind, object, secret))
+            .map_err(|error| error.retold(&[CKR_ATTRIBUTE_VALUE_INVALID], CKR_KEY_SIZE_RANGE))
     }
 
     /// Makes a key pair in the TPM: both objects or none. PKCS#11 v3.1, C_GenerateKeyPair.
@@ -112,10 +113,7 @@ impl Call<'_> {
         let made = self.draft_key(request.private.clone(), |provider, token, auth| {
             let made = provider.engine.turn()?.create_key(&token.primary, &key, auth);
             // The size of a key that the template asks for; there is no key yet.
-            made.map_err(|error| match error.ck_rv() {
-                CKR_KEY_SIZE_RANGE => error.told_as(CKR_ATTRIBUTE_VALUE_INVALID),
-                _ => error,
-            })
+            made.map_err(|error| error.retold(&[CKR_KEY_SIZE_RANGE], CKR_ATTRIBUTE_VALUE_INVALID))
         })?;
         let blob = made.key.as_ref().ok_or_else(|| Error::bug("a key without its blob"))?;
         let (public, private) = request.complete(&public_key(&blob.blob.public)?)?;

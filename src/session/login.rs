@@ -167,16 +167,10 @@ impl Call<'_> {
 /// C_InitPIN has no value for a PIN that is locked or wrong: its caller gave none but the new one.
 /// What the TPM said is in CK_SESSION_INFO.
 fn of_the_officer(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_PIN_LOCKED | CKR_PIN_INCORRECT => error.told_as(CKR_FUNCTION_FAILED),
-        _ => error,
-    }
+    error.retold(&[CKR_PIN_LOCKED, CKR_PIN_INCORRECT], CKR_FUNCTION_FAILED)
 }
 
 /// C_SetPIN has no value for a PIN that was never set: no old PIN is the right one.
 fn of_no_pin(error: Error) -> Error {
-    match error.ck_rv() {
-        CKR_USER_PIN_NOT_INITIALIZED => error.told_as(CKR_PIN_INCORRECT),
-        _ => error,
-    }
+    error.retold(&[CKR_USER_PIN_NOT_INITIALIZED], CKR_PIN_INCORRECT)
 }

@@ -104,10 +104,7 @@ impl Call<'_> {
                 let Verification { verifying, key } = verification;
                 verifying.verify(data, signature, in_tpm(key, engine)).map(|()| Delivery::Written)
             })
-            .map_err(|error| match error.ck_rv() {
-                CKR_OPERATION_ACTIVE => error.told_as(CKR_OPERATION_NOT_INITIALIZED),
-                _ => error,
-            })
+            .map_err(|error| error.retold(&[CKR_OPERATION_ACTIVE], CKR_OPERATION_NOT_INITIALIZED))
     }
 
     /// Takes the next part of the data. PKCS#11 v3.2, C_VerifySignatureUpdate.

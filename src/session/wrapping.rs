@@ -72,9 +72,8 @@ impl Call<'_> {
         let hybrid = mechanism::find(choice.ckm, &wrapping.abilities)?.hybrid;
         may_wrap(&wrapping, &target, hybrid)?;
         let wrapper = self.bind_secret(wrapping.object)?;
-        let too_long = |error: Error| match error.ck_rv() {
-            CKR_DATA_LEN_RANGE | CKR_DATA_INVALID => error.told_as(CKR_KEY_SIZE_RANGE),
-            _ => error,
+        let too_long = |error: Error| {
+            error.retold(&[CKR_DATA_LEN_RANGE, CKR_DATA_INVALID], CKR_KEY_SIZE_RANGE)
         };
         let padded = |len: usize| padded_len(choice.ckm, len);
         let bound = padded(bytes_bound(&target.attributes)?);
@@ -170,10 +169,8 @@ impl Call<'_> {
             return Err(Error::new(CKR_WRAPPED_KEY_LEN_RANGE, "a key of another length"));
         }
         bytes.truncate(len);
-        self.add_secret_key(object, &bytes).map_err(|error| match error.ck_rv() {
-            CKR_ATTRIBUTE_VALUE_INVALID => error.told_as(CKR_WRAPPED_KEY_LEN_RANGE),
-            _ => error,
-        })
+        self.add_secret_key(object, &bytes)
+            .map_err(|error| error.retold(&[CKR_KEY_SIZE_RANGE], CKR_WRAPPED_KEY_LEN_RANGE))
     }
 
     /// Makes the key that `wrapped` is, whose tag came apart. PKCS#11 v3.2, C_UnwrapKeyAuthenticated.

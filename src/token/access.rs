@@ -173,12 +173,8 @@ impl Provider {
         }
         let (row, public_secret) = {
             let mut turn = self.engine.turn()?;
-            init::make_token(&mut turn, hierarchy, pin, label).map_err(|error| {
-                match error.ck_rv() {
-                    CKR_PIN_LEN_RANGE => error.told_as(CKR_PIN_INCORRECT),
-                    _ => error,
-                }
-            })?
+            init::make_token(&mut turn, hierarchy, pin, label)
+                .map_err(|error| error.retold(&[CKR_PIN_LEN_RANGE], CKR_PIN_INCORRECT))?
         };
         let public_secret = LockedSecret::new(&public_secret[..]);
         let key = secrets::row_key(&public_secret, row.id, Role::Public)?;
