@@ -248,6 +248,26 @@ fn data_of_another_length_than_can_be_is_refused() {
     assert_eq!(rv, CKR_OPERATION_NOT_INITIALIZED);
 }
 
+/// A caller that asks for a part's length and hears 0 takes it that there is nothing to fetch, and
+/// never hands the part over.
+#[test]
+fn a_part_that_waits_for_its_tag_tells_what_could_be_and_needs_no_room() {
+    let t = Token::new();
+    let session = t.user();
+    let key = t.p.aes_key(session, &KEY);
+    for mech in [gcm(NONCE, AAD, 128), ccm(4, NONCE, AAD, 16)] {
+        let sealed = t.p.encrypt(session, mech.clone(), key, b"data").unwrap();
+        t.p.init(Op::Decrypt, session, mech, key).unwrap();
+        for part in sealed.chunks(7) {
+            let query = t.p.part_raw(Part::Decrypt, session, part, None);
+            assert_eq!(query, (CKR_OK, part.len()));
+            let taken = t.p.part_raw(Part::Decrypt, session, part, Some(&mut []));
+            assert_eq!(taken, (CKR_OK, 0));
+        }
+        assert_eq!(t.p.finish(Op::Decrypt, session).unwrap(), b"data");
+    }
+}
+
 #[test]
 fn the_end_of_a_decryption_in_parts_is_asked_for_as_often_as_one_likes() {
     let (t, proxy, session, key) = watched();

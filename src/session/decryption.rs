@@ -1,7 +1,5 @@
 //! Decryption: an operation with its private or secret key.
 
-use std::mem;
-
 use cryptoki_sys::CK_OBJECT_HANDLE;
 
 use crate::error::Result;
@@ -73,11 +71,12 @@ impl Call<'_> {
     ) -> Result<Delivery> {
         let engine = &self.provider.engine;
         self.session.decrypting.update_into(|Decryption { decrypting, key, .. }| {
-            let len = decrypting.update_len(data.len())?;
-            output.fill(len, || {
-                let mut made = decrypting.update(data, &mut key.in_tpm(engine))?;
+            let (bound, exact) =
+                (decrypting.update_bound(data.len())?, decrypting.update_len(data.len())?);
+            output.fill_once(&mut None, bound, exact, || {
+                let made = decrypting.update(data, &mut key.in_tpm(engine))?;
                 seen(&made);
-                Ok(mem::take(&mut *made))
+                Ok(made)
             })
         })
     }

@@ -16,7 +16,7 @@ use crate::session::Call;
 use crate::session::key::{BoundKey, DECRYPT_MESSAGES, ENCRYPT_MESSAGES};
 use crate::session::kind::Kind;
 use crate::session::operation::Destination;
-use crate::tpm::PrivateKey;
+use crate::tpm::{PrivateKey, SecretBytes};
 
 /// An active encryption of messages.
 pub struct Encryption {
@@ -187,8 +187,11 @@ impl Call<'_> {
         messages.begin_message(|Decryption { decrypting, .. }| decrypting.begin(&given?))
     }
 
-    /// Takes a part of the message, which more follow: it gives nothing before its tag is known.
-    /// PKCS#11 v3.1, C_DecryptMessageNext.
+    /// Takes a part of the message, which more follow: it gives nothing before its tag is known, and
+    /// tells a query what could be, as [`Decrypting::update_bound`] does. PKCS#11 v3.1,
+    /// C_DecryptMessageNext.
+    ///
+    /// [`Decrypting::update_bound`]: crate::mechanism::Decrypting::update_bound
     pub fn decrypt_message_next(
         &mut self,
         given: Result<AeadParameter>,
@@ -197,7 +200,9 @@ impl Call<'_> {
     ) -> Result<()> {
         self.session.decrypting_messages.next_into(|Decryption { decrypting, .. }| {
             let (given, part) = (given?, part?);
-            output.fill(0, || decrypting.hold(&given, &part).map(|()| Vec::new()))
+            output.fill_once(&mut None, part.len(), 0, || {
+                decrypting.hold(&given, &part).map(|()| SecretBytes::default())
+            })
         })
     }
 
@@ -232,9 +237,8 @@ fn open(
     tag: &[u8],
     key: &mut dyn PrivateKey,
 ) -> Result<Vec<u8>> {
-    let opened = decrypting.open(part, tag, key).map_err(|error: Error| match error.ck_rv() {
-        CKR_ENCRYPTED_DATA_INVALID => error.told_as(CKR_AEAD_DECRYPT_FAILED),
-        _ => error,
+    let opened = decrypting.open(part, tag, key).map_err(|error: Error| {
+        error.retold(&[CKR_ENCRYPTED_DATA_INVALID], CKR_AEAD_DECRYPT_FAILED)
     });
     Ok(mem::take(&mut *opened?))
 }
