@@ -9,8 +9,9 @@ use std::{fs, mem, ptr, slice};
 
 use cryptoki_sys::*;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
 
+#[path = "common/guarded.rs"]
+mod guarded;
 #[path = "common/module.rs"]
 mod module;
 #[path = "common/prototypes.rs"]
@@ -19,6 +20,7 @@ mod prototypes;
 #[path = "common/swtpm.rs"]
 mod swtpm;
 
+use guarded::Guarded;
 use module::{Module, in_own_process, in_own_process_with, rv};
 use prototypes::PROTOTYPES;
 use swtpm::Swtpm;
@@ -372,42 +374,6 @@ fn with_tpm(test: &str, body: impl FnOnce()) {
         kept = Some(tpm);
     };
     in_own_process_with(test, prepare, body);
-}
-
-/// Memory with a page behind it that nobody may touch, and guard bytes before it.
-struct Guarded {
-    page: *mut u8,
-}
-
-const PAGE: usize = 4096;
-const FILL: u8 = 0xA5;
-
-impl Guarded {
-    fn new() -> Self {
-        // SAFETY: new memory, of which the second page becomes untouchable.
-        unsafe {
-            let both = ProtFlags::READ | ProtFlags::WRITE;
-            let page = mmap_anonymous(NULL, 2 * PAGE, both, MapFlags::PRIVATE).expect("memory");
-            mprotect(page.byte_add(PAGE), PAGE, MprotectFlags::empty()).expect("a guard page");
-            page.cast::<u8>().write_bytes(FILL, PAGE);
-            Self { page: page.cast() }
-        }
-    }
-
-    /// The last `size` bytes before the guard page, or as many one byte before them.
-    fn last<T>(&self, size: usize, odd: bool) -> *mut T {
-        // SAFETY: inside the first page.
-        unsafe { self.page.add(PAGE - size - usize::from(odd)) }.cast()
-    }
-
-    /// That all but the `size` bytes of `last` are as they were.
-    fn assert_untouched(&self, size: usize, odd: bool, what: &str) {
-        // SAFETY: the first page.
-        let page = unsafe { slice::from_raw_parts(self.page, PAGE) };
-        let end = PAGE - usize::from(odd);
-        let around = page[..end - size].iter().chain(&page[end..]);
-        assert!(around.copied().all(|byte| byte == FILL), "{what} wrote beside its output");
-    }
 }
 
 #[test]

@@ -18,12 +18,14 @@
 //! | `capability.rs` | what this TPM can do and how it fares |
 //! | `public.rs` | public areas: templates, Names, public keys |
 //! | `exchange.rs` | one command and its response |
+//! | `answer.rs` | what the response's parameters say |
 //! | `auth_session.rs` | the TPM's sessions: salt, HMAC, parameter encryption |
 //! | `encryption_rules.rs` | which parameter of which command must be encrypted |
 //! | `rc.rs` | `TPM_RC` to `CKR_` |
 //! | `wire.rs` | the bounded reader and the writer |
 //! | `link.rs`, `turn.rs`, `transport/` | the way to the TPM, and who has it |
 
+mod answer;
 mod approval;
 mod auth_session;
 mod capability;

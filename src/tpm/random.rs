@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::tpm::Primary;
+use crate::tpm::answer::{first_sized, malformed};
 use crate::tpm::auth_session::{DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
 use crate::tpm::exchange::{Authorization, Command, Failure, Use};
 use crate::tpm::loaded::KeptSession;
-use crate::tpm::operations::{first_sized, malformed};
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::Writer;
 

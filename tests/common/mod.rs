@@ -15,6 +15,7 @@ pub mod known;
 pub mod mechanisms;
 pub mod message_encryption;
 pub mod openssl;
+pub mod operation;
 pub mod p11;
 pub mod peer;
 pub mod prototypes;
