@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::derive::*;
 use common::fixture::*;
 use common::p11::*;
 use cryptoki_sys::*;
@@ -9,17 +10,7 @@ use cryptoki_sys::*;
 const BASE: [u8; 16] = [0x32, 0x9f, 0x84, 0xa9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
 fn base(p: &P11, session: CK_SESSION_HANDLE, key_type: CK_KEY_TYPE, more: &[Attr]) -> CK_ULONG {
-    let own = [
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, key_type),
-        bytes(CKA_VALUE, &BASE),
-        flag(CKA_DERIVE, true),
-    ];
-    p.create(session, &[&own[..], more].concat()).unwrap()
-}
-
-fn open() -> Vec<Attr> {
-    vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false)]
+    base_key(p, session, key_type, &BASE, more)
 }
 
 /// CK_KEY_DERIVATION_STRING_DATA and its like: the data's address goes behind `before`.
@@ -27,29 +18,6 @@ fn with_data(ckm: CK_MECHANISM_TYPE, before: &[u8], data: &[u8]) -> Mech {
     let address = data.as_ptr() as usize;
     let len = data.len() as CK_ULONG;
     Mech::bytes(ckm, &[before, &address.to_ne_bytes(), &len.to_ne_bytes()].concat())
-}
-
-fn derive(
-    p: &P11,
-    session: CK_SESSION_HANDLE,
-    mut mech: Mech,
-    base: CK_OBJECT_HANDLE,
-    template: &[Attr],
-) -> Rv<CK_OBJECT_HANDLE> {
-    let mut template = raw(template);
-    let mut key = 0;
-    // SAFETY: the pointers are to memory of this function and of its callers.
-    let rv = unsafe {
-        p.list.C_DeriveKey.unwrap()(
-            session,
-            &mut mech.raw(),
-            base,
-            template.as_mut_ptr(),
-            template.len() as CK_ULONG,
-            &mut key,
-        )
-    };
-    if rv == CKR_OK { Ok(key) } else { Err(rv) }
 }
 
 #[test]
@@ -62,7 +30,8 @@ fn c121_values_are_joined_mixed_and_cut() {
     let value = |mech: Mech, len: Option<CK_ULONG>| {
         let mut template = open();
         template.extend(len.map(|len| ulong(CKA_VALUE_LEN, len)));
-        derive(p, session, mech, key, &template).map(|key| p.get(session, key, CKA_VALUE).unwrap())
+        p.derive_key(session, mech, key, &template)
+            .map(|key| p.get(session, key, CKA_VALUE).unwrap())
     };
     let with = |ckm| with_data(ckm, &[], &data);
     let joined = [&BASE[..], &data].concat();
@@ -98,17 +67,17 @@ fn c121_data_is_encrypted_into_a_key_and_the_base_stays_where_it_is() {
         (with_data(CKM_AES_ECB_ENCRYPT_DATA, &[], &data), Mech::plain(CKM_AES_ECB)),
         (with_data(CKM_AES_CBC_ENCRYPT_DATA, &iv, &data), Mech::bytes(CKM_AES_CBC, &iv)),
     ] {
-        let made = derive(p, session, mech, key, &open()).unwrap();
+        let made = p.derive_key(session, mech, key, &open()).unwrap();
         let expected = p.encrypt(session, cipher, key, &data).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), expected);
     }
     let mech = with_data(CKM_AES_ECB_ENCRYPT_DATA, &[], &data[..16]);
     let template = [open(), vec![ulong(CKA_KEY_TYPE, CKK_AES), ulong(CKA_VALUE_LEN, 32)]].concat();
-    let short = derive(p, session, mech, key, &template);
+    let short = p.derive_key(session, mech, key, &template);
     assert_eq!(short, Err(CKR_MECHANISM_PARAM_INVALID));
     for len in [0, 15, 17] {
         let mech = with_data(CKM_AES_ECB_ENCRYPT_DATA, &[], &data[..len]);
-        let refused = derive(p, session, mech, key, &open());
+        let refused = p.derive_key(session, mech, key, &open());
         assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID), "{len}");
     }
 }
@@ -121,18 +90,18 @@ fn c121_what_is_made_of_a_value_asks_whether_the_value_may_leave() {
     let data = [1; 4];
     let mech = || with_data(CKM_XOR_BASE_AND_DATA, &[], &data);
     let fixed = base(p, session, CKK_GENERIC_SECRET, &[]);
-    let refused = derive(p, session, mech(), fixed, &[]);
+    let refused = p.derive_key(session, mech(), fixed, &[]);
     assert_eq!(refused, Err(CKR_KEY_TYPE_INCONSISTENT));
     let sensitive = [flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, true)];
     let sensitive = base(p, session, CKK_GENERIC_SECRET, &sensitive);
-    let opened = derive(p, session, mech(), sensitive, &open());
+    let opened = p.derive_key(session, mech(), sensitive, &open());
     assert_eq!(opened, Err(CKR_TEMPLATE_INCONSISTENT));
-    let made = derive(p, session, mech(), sensitive, &[flag(CKA_EXTRACTABLE, true)]).unwrap();
+    let made = p.derive_key(session, mech(), sensitive, &[flag(CKA_EXTRACTABLE, true)]).unwrap();
     assert!(p.get_bool(session, made, CKA_SENSITIVE).unwrap());
     // One that was made so that it might leave does not any more.
     let closed = base(p, session, CKK_GENERIC_SECRET, &open());
     p.set(session, closed, &[flag(CKA_EXTRACTABLE, false)]).unwrap();
-    let refused = derive(p, session, mech(), closed, &[]);
+    let refused = p.derive_key(session, mech(), closed, &[]);
     assert_eq!(refused, Err(CKR_KEY_TYPE_INCONSISTENT));
     let secret = p.generic_key(session, &BASE);
     let mac = p.sign(session, Mech::plain(CKM_SHA256_HMAC), secret, b"data").unwrap();
@@ -168,19 +137,19 @@ fn c121_two_keys_are_joined_and_guarded_as_the_better_guarded_one() {
         (second, first, [&long[..], b"first"].concat()),
         (first, first, b"firstfirst".to_vec()),
     ] {
-        let made = derive(p, session, mech(other), base, &open()).unwrap();
+        let made = p.derive_key(session, mech(other), base, &open()).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), joined);
         let template = [open(), vec![ulong(CKA_VALUE_LEN, 7)]].concat();
-        let made = derive(p, session, mech(other), base, &template).unwrap();
+        let made = p.derive_key(session, mech(other), base, &template).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), joined[..7]);
     }
     let longer = [open(), vec![ulong(CKA_VALUE_LEN, 11)]].concat();
-    assert_eq!(derive(p, session, mech(first), first, &longer), Err(CKR_KEY_SIZE_RANGE));
+    assert_eq!(p.derive_key(session, mech(first), first, &longer), Err(CKR_KEY_SIZE_RANGE));
     let sensitive = value_key(p, session, b"s", &[flag(CKA_EXTRACTABLE, true)]);
     for (base, other) in [(first, sensitive), (sensitive, first)] {
-        let refused = derive(p, session, mech(other), base, &open());
+        let refused = p.derive_key(session, mech(other), base, &open());
         assert_eq!(refused, Err(CKR_TEMPLATE_INCONSISTENT));
-        let made = derive(p, session, mech(other), base, &[]).unwrap();
+        let made = p.derive_key(session, mech(other), base, &[]).unwrap();
         assert!(p.get_bool(session, made, CKA_SENSITIVE).unwrap());
         assert!(!p.get_bool(session, made, CKA_ALWAYS_SENSITIVE).unwrap());
         assert!(!p.get_bool(session, made, CKA_NEVER_EXTRACTABLE).unwrap());
@@ -192,7 +161,7 @@ fn c121_two_keys_are_joined_and_guarded_as_the_better_guarded_one() {
     };
     let (always, never) = (generated(&[]), generated(&[flag(CKA_SENSITIVE, false)]));
     for (other, inherited) in [(always, true), (never, false), (first, false)] {
-        let made = derive(p, session, mech(other), always, &[]).unwrap();
+        let made = p.derive_key(session, mech(other), always, &[]).unwrap();
         assert_eq!(p.get_bool(session, made, CKA_ALWAYS_SENSITIVE), Ok(inherited));
     }
     let fixed = value_key(p, session, b"fixed", &[]);
@@ -205,11 +174,11 @@ fn c121_two_keys_are_joined_and_guarded_as_the_better_guarded_one() {
         (first, 0, CKR_KEY_HANDLE_INVALID),
         (0, first, CKR_KEY_HANDLE_INVALID),
     ] {
-        assert_eq!(derive(p, session, mech(other), base, &[]), Err(rv));
+        assert_eq!(p.derive_key(session, mech(other), base, &[]), Err(rv));
     }
     for parameter in [&[][..], &[1], &[0; 9]] {
         let mech = Mech::bytes(CKM_CONCATENATE_BASE_AND_KEY, parameter);
-        let refused = derive(p, session, mech, first, &open());
+        let refused = p.derive_key(session, mech, first, &open());
         assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
     }
 }
@@ -234,7 +203,8 @@ fn c121_a_key_is_the_digest_of_a_value_that_may_leave() {
         (CKM_SHA3_512_KEY_DERIVATION, CKM_SHA3_512, 64),
     ] {
         let digest = p.digest(session, hash, value).unwrap();
-        let derive = |base, template: &[Attr]| derive(p, session, Mech::plain(ckm), base, template);
+        let derive =
+            |base, template: &[Attr]| p.derive_key(session, Mech::plain(ckm), base, template);
         let sized = |len| [open(), vec![ulong(CKA_VALUE_LEN, len)]].concat();
         let made = derive(base, &open()).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest);
@@ -249,7 +219,7 @@ fn c121_a_key_is_the_digest_of_a_value_that_may_leave() {
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest[..16]);
         assert_eq!(derive(fixed, &open()), Err(CKR_KEY_TYPE_INCONSISTENT));
         let bytes = Mech::bytes(ckm, b"parameter");
-        let refused = self::derive(p, session, bytes, base, &open());
+        let refused = p.derive_key(session, bytes, base, &open());
         assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));
     }
 }

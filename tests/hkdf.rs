@@ -10,30 +10,6 @@ use cryptoki_sys::*;
 const VECTORS: &str = include_str!("vectors/hkdf.txt");
 const NO_SALT: (CK_ULONG, &[u8], CK_OBJECT_HANDLE) = (CKF_HKDF_SALT_NULL, &[], 0);
 
-fn open() -> Vec<Attr> {
-    vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false)]
-}
-
-fn sized(len: usize) -> Vec<Attr> {
-    [open(), vec![ulong(CKA_VALUE_LEN, len as CK_ULONG)]].concat()
-}
-
-fn key(
-    p: &P11,
-    session: CK_SESSION_HANDLE,
-    key_type: CK_KEY_TYPE,
-    value: &[u8],
-    more: &[Attr],
-) -> CK_OBJECT_HANDLE {
-    let own = [
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, key_type),
-        bytes(CKA_VALUE, value),
-        flag(CKA_DERIVE, true),
-    ];
-    p.create(session, &[&own[..], more].concat()).unwrap()
-}
-
 fn decoded(text: &str) -> Vec<u8> {
     if text == "-" { Vec::new() } else { hex::decode(text).unwrap() }
 }
@@ -51,16 +27,16 @@ fn the_published_keys_come_out_by_each_step_and_kind_of_salt() {
         let hash = if hash == "sha1" { CKM_SHA_1 } else { CKM_SHA256 };
         let [ikm, salt, info, prk, okm] = [ikm, salt, info, prk, okm].map(decoded);
         for key_type in [CKK_GENERIC_SECRET, CKK_HKDF] {
-            let base = key(p, session, key_type, &ikm, &open());
+            let base = base_key(p, session, key_type, &ikm, &open());
             let mut salts = vec![(CKF_HKDF_SALT_DATA, &salt[..], 0)];
             if salt.is_empty() {
                 salts.push(NO_SALT);
                 // As many zeros as the hash is long are the same salt.
-                let zeros = key(p, session, key_type, &vec![0; prk.len()], &[]);
+                let zeros = base_key(p, session, key_type, &vec![0; prk.len()], &[]);
                 salts.push((CKF_HKDF_SALT_KEY, &[], zeros));
             } else {
                 // A key that stays in the TPM.
-                salts.push((CKF_HKDF_SALT_KEY, &[], key(p, session, key_type, &salt, &[])));
+                salts.push((CKF_HKDF_SALT_KEY, &[], base_key(p, session, key_type, &salt, &[])));
             }
             for salt in salts {
                 let with = |steps| Hkdf { steps, hash, salt, info: &info };
@@ -78,7 +54,7 @@ fn the_published_keys_come_out_by_each_step_and_kind_of_salt() {
                 assert_eq!(p.get(session, data, CKA_VALUE).unwrap(), okm);
             }
             // One that never leaves is expanded where it is.
-            let base = key(p, session, key_type, &prk, &[]);
+            let base = base_key(p, session, key_type, &prk, &[]);
             let hkdf = Hkdf { steps: (false, true), hash, salt: NO_SALT, info: &info };
             let made = p.hkdf(session, CKM_HKDF_DERIVE, &hkdf, base, &sized(okm.len())).unwrap();
             assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), okm);
@@ -111,7 +87,7 @@ fn every_hash_of_the_tpm_expands_as_another_implementation_does() {
     let p = &t.p;
     for len in [64, 100, 300] {
         let value: Vec<u8> = (0..len).map(|at| at as u8).collect();
-        let base = key(p, session, CKK_GENERIC_SECRET, &value, &[]);
+        let base = base_key(p, session, CKK_GENERIC_SECRET, &value, &[]);
         for hash in [CKM_SHA_1, CKM_SHA256, CKM_SHA384, CKM_SHA512] {
             let hkdf = Hkdf { steps: (false, true), hash, salt: NO_SALT, info: b"info" };
             for wanted in [1, 64, 65, 200] {
@@ -135,7 +111,7 @@ fn an_expansion_is_a_command_for_each_block_and_nothing_is_in_clear() {
     let t = Token::on(rig, OWNER);
     let session = t.user();
     let p = &t.p;
-    let base = key(p, session, CKK_HKDF, &[0x5a; 32], &[]);
+    let base = base_key(p, session, CKK_HKDF, &[0x5a; 32], &[]);
     let hkdf = Hkdf { steps: (false, true), hash: CKM_SHA256, salt: NO_SALT, info: b"info" };
     let expand = |len| p.hkdf(session, CKM_HKDF_DERIVE, &hkdf, base, &sized(len)).unwrap();
     expand(32);
@@ -173,7 +149,7 @@ fn c121_what_is_made_has_the_attributes_that_its_base_lets_it_have() {
     };
     assert_eq!(flags(derive(base, &[]).unwrap()), [false, true, true, false, true]);
     assert_eq!(flags(derive(base, &open()).unwrap()), [false, false, false, true, false]);
-    let known = key(p, session, CKK_HKDF, &[1; 32], &[]);
+    let known = base_key(p, session, CKK_HKDF, &[1; 32], &[]);
     assert_eq!(flags(derive(known, &[]).unwrap()), [false, true, false, false, false]);
     // A key of another type, which works.
     let aes = derive(base, &[ulong(CKA_KEY_TYPE, CKK_AES), flag(CKA_ENCRYPT, true)]).unwrap();
@@ -182,7 +158,7 @@ fn c121_what_is_made_has_the_attributes_that_its_base_lets_it_have() {
     let made = derive(base, &[flag(CKA_LOCAL, true)]);
     assert_eq!(made, Err(CKR_ATTRIBUTE_READ_ONLY));
     let asks = [flag(CKA_SENSITIVE, true), bytes(CKA_LABEL, b"theirs")];
-    let asking = key(p, session, CKK_HKDF, &[1; 32], &[templates(CKA_DERIVE_TEMPLATE, &asks)]);
+    let asking = base_key(p, session, CKK_HKDF, &[1; 32], &[templates(CKA_DERIVE_TEMPLATE, &asks)]);
     let made = derive(asking, &[]).unwrap();
     assert_eq!(p.get(session, made, CKA_LABEL).unwrap(), b"theirs");
     assert_eq!(derive(asking, &open()), Err(CKR_TEMPLATE_INCONSISTENT));
@@ -206,7 +182,7 @@ fn a_value_that_stays_is_not_extracted_from() {
     let t = Token::new();
     let session = t.user();
     let p = &t.p;
-    let base = key(p, session, CKK_HKDF, &[1; 32], &[]);
+    let base = base_key(p, session, CKK_HKDF, &[1; 32], &[]);
     for steps in [(true, false), (true, true)] {
         let hkdf = Hkdf { steps, hash: CKM_SHA256, salt: NO_SALT, info: b"" };
         let made = p.hkdf(session, CKM_HKDF_DERIVE, &hkdf, base, &sized(32));
@@ -220,11 +196,11 @@ fn bad_parameters_are_refused_before_the_tpm_is_asked() {
     let t = Token::on(rig, OWNER);
     let session = t.user();
     let p = &t.p;
-    let base = key(p, session, CKK_HKDF, &[1; 32], &open());
-    let fixed = key(p, session, CKK_HKDF, &[1; 32], &[]);
-    let short = key(p, session, CKK_HKDF, &[1; 31], &[]);
+    let base = base_key(p, session, CKK_HKDF, &[1; 32], &open());
+    let fixed = base_key(p, session, CKK_HKDF, &[1; 32], &[]);
+    let short = base_key(p, session, CKK_HKDF, &[1; 31], &[]);
     let aes = p.generate_key(session, CKM_AES_KEY_GEN, &[ulong(CKA_VALUE_LEN, 16)]).unwrap();
-    let signer = key(p, session, CKK_GENERIC_SECRET, &[1; 32], &[]);
+    let signer = base_key(p, session, CKK_GENERIC_SECRET, &[1; 32], &[]);
     p.set(session, signer, &[flag(CKA_DERIVE, false)]).unwrap();
     let with = |steps, hash, salt| Hkdf { steps, hash, salt, info: b"" };
     let (both, expands, extracts) = ((true, true), (false, true), (true, false));

@@ -11,14 +11,7 @@ const COUNTER: &str = include_str!("vectors/sp800_108_counter.txt");
 const KEYS: CK_ULONG = CK_SP800_108_DKM_LENGTH_SUM_OF_KEYS;
 const SEGMENTS: CK_ULONG = CK_SP800_108_DKM_LENGTH_SUM_OF_SEGMENTS;
 
-fn open() -> Vec<Attr> {
-    vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false)]
-}
-
-fn sized(len: usize) -> Vec<Attr> {
-    [open(), vec![ulong(CKA_VALUE_LEN, len as CK_ULONG)]].concat()
-}
-
+/// A base key that may sign too, as a PRF's key does.
 fn key(
     p: &P11,
     session: CK_SESSION_HANDLE,
@@ -26,14 +19,7 @@ fn key(
     value: &[u8],
     more: &[Attr],
 ) -> CK_OBJECT_HANDLE {
-    let own = [
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, key_type),
-        bytes(CKA_VALUE, value),
-        flag(CKA_DERIVE, true),
-        flag(CKA_SIGN, true),
-    ];
-    p.create(session, &[&own[..], more].concat()).unwrap()
+    base_key(p, session, key_type, value, &[&[flag(CKA_SIGN, true)], more].concat())
 }
 
 fn counter_kdf<'a>(prf: CK_MECHANISM_TYPE, fields: &'a [Field<'a>]) -> Kdf<'a> {

@@ -8,7 +8,34 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
-use super::p11::{Attr, P11, Rv, raw};
+use super::p11::{Attr, P11, Rv, bytes, flag, raw, ulong};
+
+/// A key whose value the test may see.
+pub fn open() -> Vec<Attr> {
+    vec![flag(CKA_EXTRACTABLE, true), flag(CKA_SENSITIVE, false)]
+}
+
+/// The same, of `len` bytes.
+pub fn sized(len: usize) -> Vec<Attr> {
+    [open(), vec![ulong(CKA_VALUE_LEN, len as CK_ULONG)]].concat()
+}
+
+/// A session key of the given value from which others are derived.
+pub fn base_key(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    key_type: CK_KEY_TYPE,
+    value: &[u8],
+    more: &[Attr],
+) -> CK_OBJECT_HANDLE {
+    let own = [
+        ulong(CKA_CLASS, CKO_SECRET_KEY),
+        ulong(CKA_KEY_TYPE, key_type),
+        bytes(CKA_VALUE, value),
+        flag(CKA_DERIVE, true),
+    ];
+    p.create(session, &[&own[..], more].concat()).unwrap()
+}
 
 /// What the PRF of SP 800-108 is given.
 #[derive(Clone, Copy)]
