@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `table.rs` | THE TABLE: one row per mechanism |
+//! | `kinds.rs` | what the rows of one kind have in common |
 //! | `row.rs` | what a row says, and what follows from it: flags, sizes, whether this TPM offers it |
 //! | `parameter.rs` | parameters by shape, and their values checked |
 //! | `task.rs` | a row, a parameter and a public key that go together: what a row's functions get |
@@ -45,6 +46,7 @@ mod hkdf;
 mod implicit_rejection;
 mod key_pair;
 mod key_wrap;
+mod kinds;
 mod mac;
 mod messages;
 mod mgf1;
