@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
-use super::row::{Decrypt, KeyWrap};
+use super::row::{Encryption, KeyWrap, Padding};
 use super::rsa_aes;
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
@@ -23,7 +23,7 @@ pub struct Decrypting {
 }
 
 enum How {
-    Private(Decrypt),
+    Padding(Padding),
     Cipher(Cipher),
     Aead(Box<Aead>),
     Whole(KeyWrap),
@@ -45,15 +45,15 @@ impl Decrypting {
         scheme: Option<Scheme>,
     ) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match (task.row.cipher, task.row.aead, task.row.key_wrap) {
-            (Some(mode), ..) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
-            (None, Some(mode), _) => {
+        let how = match required(task.row, task.row.encryption, "decrypt")? {
+            Encryption::Padding(padding) => How::Padding(padding),
+            Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
+            Encryption::Aead(mode) => {
                 let (given, most) = (task.parameter.aead()?, task.whole_blocks());
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Decrypt, most)))
             }
-            (None, None, Some(key_wrap)) => How::Whole(key_wrap),
-            (None, None, None) if task.row.hybrid => How::Hybrid,
-            (None, None, None) => How::Private(required(task.row, task.row.decrypt, "decrypt")?),
+            Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),
+            Encryption::Hybrid => How::Hybrid,
         };
         if scheme.is_some() {
             return Err(Error::new(
@@ -69,7 +69,7 @@ impl Decrypting {
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE` where a cipher takes whole blocks only.
     pub fn bound(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Private(decrypt) => Ok((decrypt.bound)(&self.task)),
+            How::Padding(padding) => Ok((padding.bound)(&self.task)),
             How::Whole(_) | How::Hybrid => Ok(len),
             How::Cipher(cipher) => {
                 cipher.check_whole(len)?;
@@ -83,7 +83,7 @@ impl Decrypting {
     pub fn least(&self, len: usize) -> usize {
         match &self.how {
             // The padding alone tells.
-            How::Private(_) | How::Whole(_) | How::Hybrid => 0,
+            How::Padding(_) | How::Whole(_) | How::Hybrid => 0,
             How::Cipher(cipher) if cipher.finish_len() > 0 => 0,
             How::Cipher(_) => len,
             // Known exactly. It is not asked for where the length itself is refused.
@@ -102,7 +102,7 @@ impl Decrypting {
         private: &mut dyn PrivateKey,
     ) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(decrypt) => (decrypt.run)(&self.task, ciphertext, private),
+            How::Padding(padding) => (padding.decrypt)(&self.task, ciphertext, private),
             How::Whole(key_wrap) => (key_wrap.unwrap)(&self.task, ciphertext, private),
             How::Hybrid => rsa_aes::unwrap(&self.task, ciphertext, private),
             How::Cipher(cipher) => {
@@ -132,7 +132,7 @@ impl Decrypting {
     /// `CKR_ENCRYPTED_DATA_LEN_RANGE`.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
@@ -153,7 +153,7 @@ impl Decrypting {
     /// Takes a part of the ciphertext, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => cipher.update(part, secret),
             How::Aead(aead) => aead.hold(part).map(|()| SecretBytes::default()),
         }
@@ -162,7 +162,7 @@ impl Decrypting {
     /// Bytes of the shortest end.
     pub fn finish_least(&self) -> usize {
         match &self.how {
-            How::Private(_) | How::Whole(_) | How::Hybrid | How::Cipher(_) => 0,
+            How::Padding(_) | How::Whole(_) | How::Hybrid | How::Cipher(_) => 0,
             How::Aead(aead) => aead.plaintext_len(0).unwrap_or(0),
         }
     }
@@ -173,7 +173,7 @@ impl Decrypting {
     /// its whole tag, or not as long as was told.
     pub fn finish_bound(&self) -> Result<usize> {
         match &self.how {
-            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
             How::Aead(aead) => aead.plaintext_len(0),
         }
@@ -184,7 +184,7 @@ impl Decrypting {
     /// Errors: `CKR_ENCRYPTED_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_INVALID`.
     pub fn finish(&mut self, secret: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match &mut self.how {
-            How::Private(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => cipher.finish(secret),
             How::Aead(aead) => aead.open_appended(secret),
         }

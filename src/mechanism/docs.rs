@@ -6,7 +6,7 @@ use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_HKDF, CKK_RSA};
 
 use super::aead::AeadMode;
 use super::parameter::ParameterShape;
-use super::row::{Mechanism, RunsIn};
+use super::row::{Encryption, Mechanism, RunsIn};
 use super::table::MECHANISMS;
 
 const INTRODUCTION: &str = "\
@@ -87,7 +87,11 @@ fn parameter(row: &Mechanism) -> &'static str {
 
 fn parts(row: &Mechanism) -> &'static str {
     let generates = row.generate_key_pair.is_some() || row.generate_key.is_some();
-    let keyed = row.mac.is_some() || row.cipher.is_some() || row.aead.is_some();
+    let encrypts = match row.encryption {
+        Some(Encryption::Cipher(_) | Encryption::Aead(_)) => true,
+        Some(Encryption::Padding(_) | Encryption::KeyWrap(_) | Encryption::Hybrid) | None => false,
+    };
+    let keyed = row.mac.is_some() || encrypts;
     match (generates, row.hash.is_some() || row.digest.is_some() || keyed) {
         (true, _) => "",
         (false, true) => "yes",

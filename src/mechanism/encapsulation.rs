@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::ecdh;
 use super::ecdsa::EcPublic;
 use super::parameter::{MechanismChoice, Parameter};
-use super::row::Mechanism;
+use super::row::{Encryption, Mechanism};
 use super::task::{KeyFacts, KeyInUse, Task, required};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, SecretBytes};
@@ -101,10 +101,10 @@ impl Encapsulating {
     }
 
     fn encrypt(&self, secret: &[u8]) -> Result<Vec<u8>> {
-        let encrypt = self.task.row.encrypt;
-        let encrypt =
-            encrypt.ok_or_else(|| Error::bug("an encapsulation that encrypts nothing"))?;
-        encrypt(&self.task, secret)
+        match self.task.row.encryption {
+            Some(Encryption::Padding(padding)) => (padding.encrypt)(&self.task, secret),
+            _ => Err(Error::bug("an encapsulation that encrypts nothing")),
+        }
     }
 }
 

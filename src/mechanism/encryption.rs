@@ -3,7 +3,7 @@
 use super::aead::Aead;
 use super::cipher::Cipher;
 use super::parameter::MechanismChoice;
-use super::row::{Encrypt, KeyWrap};
+use super::row::{Encryption, KeyWrap, Padding};
 use super::rsa_aes;
 use super::signing::single_part;
 use super::task::{KeyFacts, Task, required};
@@ -17,7 +17,7 @@ pub struct Encrypting {
 }
 
 enum How {
-    Public(Encrypt),
+    Padding(Padding),
     Cipher(Cipher),
     Aead(Box<Aead>),
     Whole(KeyWrap),
@@ -33,15 +33,15 @@ impl Encrypting {
     /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match (task.row.cipher, task.row.aead, task.row.key_wrap) {
-            (Some(mode), ..) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
-            (None, Some(mode), _) => {
+        let how = match required(task.row, task.row.encryption, "encrypt")? {
+            Encryption::Padding(padding) => How::Padding(padding),
+            Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
+            Encryption::Aead(mode) => {
                 let (given, most) = (task.parameter.aead()?, task.whole_blocks());
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Encrypt, most)))
             }
-            (None, None, Some(key_wrap)) => How::Whole(key_wrap),
-            (None, None, None) if task.row.hybrid => How::Hybrid,
-            (None, None, None) => How::Public(required(task.row, task.row.encrypt, "encrypt")?),
+            Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),
+            Encryption::Hybrid => How::Hybrid,
         };
         Ok(Self { task, how })
     }
@@ -51,7 +51,7 @@ impl Encrypting {
     /// Errors: `CKR_DATA_LEN_RANGE` where a cipher takes whole blocks only.
     pub fn ciphertext_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Public(_) => Ok(self.task.key.signature_len()),
+            How::Padding(_) => Ok(self.task.key.signature_len()),
             How::Whole(key_wrap) => (key_wrap.wrapped_len)(len),
             How::Hybrid => rsa_aes::whole_len(&self.task, len),
             How::Cipher(cipher) => {
@@ -71,7 +71,7 @@ impl Encrypting {
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_DATA_INVALID`.
     pub fn encrypt(&mut self, data: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(encrypt) => encrypt(&self.task, data),
+            How::Padding(padding) => (padding.encrypt)(&self.task, data),
             How::Hybrid => rsa_aes::wrap(&self.task, data),
             How::Whole(key_wrap) => {
                 let mut secret = secret.ok_or_else(keyless)?;
@@ -94,7 +94,7 @@ impl Encrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update_len(&self, len: usize) -> Result<usize> {
         match &self.how {
-            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 cipher.check_part(len)?;
                 Ok(cipher.update_len(len))
@@ -106,7 +106,7 @@ impl Encrypting {
     /// Takes a part of the data, and gives what it makes.
     pub fn update(&mut self, part: &[u8], secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 Ok(cipher.update(part, &mut secret.ok_or_else(keyless)?)?.to_vec())
             }
@@ -119,7 +119,7 @@ impl Encrypting {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE` if less data came than was told.
     pub fn finish_len(&self) -> Result<usize> {
         match &self.how {
-            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish_len()),
             How::Aead(aead) => aead.check_end(0).map(|()| aead.tag_len()),
         }
@@ -128,7 +128,7 @@ impl Encrypting {
     /// Ends the data, and gives what is left. Errors: `CKR_DATA_LEN_RANGE`.
     pub fn finish(&mut self, secret: Option<impl PrivateKey>) -> Result<Vec<u8>> {
         match &mut self.how {
-            How::Public(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
+            How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
             How::Aead(aead) => Ok(aead.seal_end(&mut secret.ok_or_else(keyless)?)?.to_vec()),
         }

@@ -6,7 +6,9 @@ use cryptoki_sys::*;
 use super::aead::AeadMode;
 use super::hash::Hash;
 use super::parameter::ParameterShape;
-use super::row::{BaseValue, Derive, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn};
+use super::row::{
+    BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn,
+};
 use super::{ecdh, ecdsa, hkdf, mac, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108};
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
@@ -165,6 +167,11 @@ pub(super) const fn aes(row: Mechanism) -> Mechanism {
     Mechanism { key_types: &[CKK_AES], key_bits: 128..=256, runs_in: RunsIn::Tpm, ..row }
 }
 
+/// How a mode of AES encrypts.
+pub(super) const fn in_mode(mode: CipherMode, end: End) -> Option<Encryption> {
+    Some(Encryption::Cipher(Mode { mode, end }))
+}
+
 /// A mode of AES, without padding.
 pub(super) const fn cipher(
     row: Mechanism,
@@ -172,7 +179,7 @@ pub(super) const fn cipher(
     parameter: ParameterShape,
 ) -> Mechanism {
     Mechanism {
-        cipher: Some(Mode { mode, end: End::Whole }),
+        encryption: in_mode(mode, End::Whole),
         parameter,
         tpm_algorithms: match mode {
             CipherMode::Ecb => AES_ECB,
@@ -189,7 +196,7 @@ pub(super) const fn cipher(
 /// Encryption with a tag.
 pub(super) const fn aead(row: Mechanism, mode: AeadMode) -> Mechanism {
     Mechanism {
-        aead: Some(mode),
+        encryption: Some(Encryption::Aead(mode)),
         wraps: true,
         parameter: ParameterShape::Aead(mode),
         tpm_algorithms: match mode {
@@ -204,7 +211,7 @@ pub(super) const fn aead(row: Mechanism, mode: AeadMode) -> Mechanism {
 /// AES key wrapping.
 pub(super) const fn key_wrap(row: Mechanism, key_wrap: KeyWrap, iv_len: usize) -> Mechanism {
     Mechanism {
-        key_wrap: Some(key_wrap),
+        encryption: Some(Encryption::KeyWrap(key_wrap)),
         wraps: true,
         parameter: ParameterShape::OptionalIv(iv_len),
         tpm_algorithms: AES_ECB,
@@ -220,7 +227,7 @@ pub(super) const fn by_encryption(
     parameter: ParameterShape,
 ) -> Mechanism {
     Mechanism {
-        cipher: None,
+        encryption: None,
         accepts: simple_derivation::accepts_blocks,
         derive: Some(Derive::One(simple_derivation::encrypted)),
         ..cipher(row, mode, parameter)

@@ -45,7 +45,7 @@ impl Messages {
         direction: Direction,
     ) -> Result<Self> {
         let (row, _) = Task::row_and_key(choice, abilities, key)?;
-        let mode = required(row, row.aead, "encrypt messages")?;
+        let mode = required(row, row.aead(), "encrypt messages")?;
         Ok(Self { mode, direction, most: whole_blocks(abilities.input_buffer), aead: None })
     }
 
@@ -215,7 +215,7 @@ pub fn with_nonce(choice: &MechanismChoice) -> Result<Option<(MechanismChoice, V
 /// Errors: `CKR_MECHANISM_INVALID` for a mechanism without one; `CKR_MECHANISM_PARAM_INVALID`.
 pub fn tag_len(choice: &MechanismChoice, abilities: &Abilities) -> Result<usize> {
     let row = find(choice.ckm, abilities)?;
-    let mode = required(row, row.aead, "authenticate what it wraps")?;
+    let mode = required(row, row.aead(), "authenticate what it wraps")?;
     match &choice.parameter {
         Parameter::Aead(given) => Ok(mode.check(given)?.tag_len),
         _ => Err(invalid("shape")),

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::Digesting;
 use super::parameter::Parameter;
+use super::row::Encryption;
 use super::soft_key::{SoftTpm, rsa_key};
 use super::table::MECHANISMS;
 use super::tests::{
@@ -114,7 +115,7 @@ proptest! {
                 parts.finish(&mac, Some(SoftTpm::new(&key))).unwrap();
             }
             let too_short = row.ckm == CKM_AES_CTS && data.len() < 16;
-            if (row.cipher.is_some() || row.aead.is_some()) && !too_short {
+            if matches!(row.encryption, Some(Encryption::Cipher(_) | Encryption::Aead(_))) && !too_short {
                 let whole = data.len() / 16 * 16;
                 let data = if matches!(row.ckm, CKM_AES_ECB | CKM_AES_CBC) { &data[..whole] } else { &data };
                 let mut whole = encrypting(&choice, &key).unwrap();

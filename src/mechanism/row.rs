@@ -22,8 +22,6 @@ pub(super) type Sign = fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<Vec<u8>>;
 pub(super) type Verify = fn(&Task, &[u8], &[u8]) -> Result<()>;
 /// Gives back what a signature was made of.
 pub(super) type Recover = fn(&Task, &[u8]) -> Result<Vec<u8>>;
-/// Encrypts, or wraps, with the public key.
-pub(super) type Encrypt = fn(&Task, &[u8]) -> Result<Vec<u8>>;
 /// Whether the TPM makes keys of a kind.
 pub(super) type GenerateKeyPair = fn(KeyKind, &Abilities) -> Result<()>;
 /// Derives a secret for each length, from several keys.
@@ -62,6 +60,21 @@ pub(super) struct Mac {
     pub(super) len: usize,
 }
 
+/// How a mechanism encrypts and decrypts.
+#[derive(Clone, Copy)]
+pub(super) enum Encryption {
+    /// With a padding under RSA.
+    Padding(Padding),
+    /// With a block cipher and a secret key, in parts too.
+    Cipher(Mode),
+    /// With a tag and a secret key: whole, in parts, and message by message.
+    Aead(AeadMode),
+    /// With a secret key that wraps keys, data that comes whole.
+    KeyWrap(KeyWrap),
+    /// Keys only, under an AES key of one use, and that under RSA.
+    Hybrid,
+}
+
 /// A mode of a block cipher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mode {
@@ -91,10 +104,13 @@ pub(super) struct KeyWrap {
     pub(super) wrapped_len: fn(usize) -> Result<usize>,
 }
 
-/// Decrypts, or unwraps, with the private key.
+/// A padding under RSA.
 #[derive(Clone, Copy)]
-pub(super) struct Decrypt {
-    pub(super) run: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
+pub(super) struct Padding {
+    /// Encrypts, or wraps, with the public key.
+    pub(super) encrypt: fn(&Task, &[u8]) -> Result<Vec<u8>>,
+    /// Decrypts, or unwraps, with the private key.
+    pub(super) decrypt: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
     /// The longest plaintext, in bytes.
     pub(super) bound: fn(&Task) -> usize,
 }
@@ -138,8 +154,7 @@ pub struct Mechanism {
     pub(super) verify: Option<Verify>,
     /// Whether `sign` makes signatures that hold their data, and how it is had from them.
     pub(super) recover: Option<Recover>,
-    pub(super) encrypt: Option<Encrypt>,
-    pub(super) decrypt: Option<Decrypt>,
+    pub(super) encryption: Option<Encryption>,
     pub(super) digest: Option<Hash>,
     pub(super) generate_key_pair: Option<GenerateKeyPair>,
     pub(super) derive: Option<Derive>,
@@ -147,20 +162,12 @@ pub struct Mechanism {
     pub(super) wraps: bool,
     /// Whether it makes a secret with a public key that the private key has too.
     pub(super) encapsulates: bool,
-    /// A key wrapping: it encrypts and decrypts with a secret key, data that comes whole.
-    pub(super) key_wrap: Option<KeyWrap>,
     /// The hash that it makes a key of.
     pub(super) derived_hash: Option<Hash>,
     /// What it does with the value of the key that it derives from.
     pub base_value: BaseValue,
-    /// Whether it wraps and unwraps with an AES key of one use, and does nothing else.
-    pub hybrid: bool,
     /// A MAC with a secret key: it signs and verifies, in parts too.
     pub(super) mac: Option<Mac>,
-    /// A block cipher with a secret key: it encrypts and decrypts, in parts too.
-    pub(super) cipher: Option<Mode>,
-    /// Encryption with a tag, with a secret key: whole, in parts, and message by message.
-    pub(super) aead: Option<AeadMode>,
     pub(super) generate_key: Option<GenerateKey>,
 }
 
@@ -197,20 +204,15 @@ impl Mechanism {
             sign: None,
             verify: None,
             recover: None,
-            encrypt: None,
-            decrypt: None,
+            encryption: None,
             digest: None,
             generate_key_pair: None,
             derive: None,
             wraps: false,
             encapsulates: false,
-            key_wrap: None,
             derived_hash: None,
             base_value: BaseValue::Stays,
-            hybrid: false,
             mac: None,
-            cipher: None,
-            aead: None,
             generate_key: None,
         }
     }
@@ -219,20 +221,27 @@ impl Mechanism {
     pub(super) fn abilities(&self) -> [Ability; 14] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
         let mac = self.mac.is_some();
-        let cipher = self.cipher.is_some() || self.key_wrap.is_some() || self.aead.is_some();
+        // What encrypts data, and whether that takes a secret key.
+        let (encrypts, secret) = match self.encryption {
+            None | Some(Encryption::Hybrid) => (false, false),
+            Some(Encryption::Padding(_)) => (true, false),
+            Some(Encryption::Cipher(_) | Encryption::Aead(_) | Encryption::KeyWrap(_)) => {
+                (true, true)
+            }
+        };
         [
             ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
             ability(self.sign.is_some() || mac, CKF_SIGN, "sign", true),
             ability(self.recover.is_some(), CKF_SIGN_RECOVER, "sign recover", true),
-            ability(self.decrypt.is_some() || cipher, CKF_DECRYPT, "decrypt", true),
+            ability(encrypts, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
             ability(self.wraps, CKF_UNWRAP, "unwrap", true),
             ability(self.encapsulates, CKF_DECAPSULATE, "decapsulate", true),
             ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
             ability(self.recover.is_some(), CKF_VERIFY_RECOVER, "verify recover", false),
-            ability(self.encrypt.is_some() || cipher, CKF_ENCRYPT, "encrypt", cipher),
-            ability(self.wraps, CKF_WRAP, "wrap", cipher),
+            ability(encrypts, CKF_ENCRYPT, "encrypt", secret),
+            ability(self.wraps, CKF_WRAP, "wrap", secret),
             ability(self.encapsulates, CKF_ENCAPSULATE, "encapsulate", false),
             ability(self.digest.is_some(), CKF_DIGEST, "digest", false),
         ]
@@ -258,13 +267,24 @@ impl Mechanism {
         let mac = self.mac.is_some();
         let signs = if self.sign.is_some() || mac { CKF_MESSAGE_SIGN } else { 0 };
         let verifies = if self.verify.is_some() || mac { CKF_MESSAGE_VERIFY } else { 0 };
-        let encrypts = match self.aead {
-            Some(_) => CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT,
-            None => 0,
-        };
+        let aead = self.aead().is_some();
+        let encrypts = if aead { CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT } else { 0 };
         let whole = signs | verifies | encrypts;
-        let parts = whole != 0 && (self.hash.is_some() || mac || self.aead.is_some());
+        let parts = whole != 0 && (self.hash.is_some() || mac || aead);
         whole | if parts { CKF_MULTI_MESSAGE } else { 0 }
+    }
+
+    /// The mode that it encrypts with a tag by, if it does.
+    pub(super) fn aead(&self) -> Option<AeadMode> {
+        match self.encryption {
+            Some(Encryption::Aead(mode)) => Some(mode),
+            _ => None,
+        }
+    }
+
+    /// Whether it wraps with an AES key of one use.
+    pub fn is_hybrid(&self) -> bool {
+        matches!(self.encryption, Some(Encryption::Hybrid))
     }
 
     /// Whether it works with keys of `key_type`.

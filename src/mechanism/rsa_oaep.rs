@@ -6,15 +6,18 @@ use zeroize::Zeroizing;
 
 use super::mgf1;
 use super::parameter::Oaep;
-use super::row::Decrypt;
+use super::row::{Encryption, Padding};
 use super::rsa::{decrypt_block, random};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
 
 /// Decryption.
-pub(super) const DECRYPT: Decrypt =
-    Decrypt { run: decrypt, bound: |task| longest(task).unwrap_or(0) };
+pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
+    encrypt,
+    decrypt,
+    bound: |task| longest(task).unwrap_or(0),
+});
 
 /// Whether the key is long enough for the hash.
 ///

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::hash::Hash;
 use super::implicit_rejection::{Synthetic, process_secret};
-use super::row::Decrypt;
+use super::row::{Encryption, Padding};
 use super::rsa::{check_signature, decrypt_block, random, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -16,8 +16,11 @@ use crate::tpm::{PrivateKey, SecretBytes};
 const OVERHEAD: usize = 11;
 
 /// CKM_RSA_PKCS, decryption.
-pub(super) const DECRYPT: Decrypt =
-    Decrypt { run: decrypt, bound: |task| task.key.signature_len().saturating_sub(OVERHEAD) };
+pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
+    encrypt,
+    decrypt,
+    bound: |task| task.key.signature_len().saturating_sub(OVERHEAD),
+});
 
 /// CKM_RSA_PKCS: signs `data` as it stands; the caller made the DigestInfo.
 pub(super) fn sign(task: &Task, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
@@ -69,7 +72,7 @@ pub(super) fn verify_digest(task: &Task, digest: &[u8], signature: &[u8]) -> Res
 }
 
 /// CKM_RSA_PKCS: encrypts `data`.
-pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
+fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
     let public = task.rsa()?;
     let padding_len = padding_len(public.len(), data)?;
     let mut padding = Zeroizing::new(vec![0; padding_len]);

@@ -4,15 +4,18 @@ use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_SIGNATURE_INVALID};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::row::Decrypt;
+use super::row::{Encryption, Padding};
 use super::rsa::{decrypt_block, pad_left, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::PrivateKey;
 
 /// Decryption: the whole block, leading zeros and all.
-pub(super) const DECRYPT: Decrypt =
-    Decrypt { run: decrypt_block, bound: |task| task.key.signature_len() };
+pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
+    encrypt,
+    decrypt: decrypt_block,
+    bound: |task| task.key.signature_len(),
+});
 
 /// Signs `data`, a number below the modulus.
 pub(super) fn sign(task: &Task, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
@@ -35,7 +38,7 @@ pub(super) fn recover(task: &Task, signature: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Encrypts `data`, a number below the modulus.
-pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
+fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
     task.rsa()?.encrypt(&block(task, data)?)
 }
 

@@ -7,7 +7,7 @@ use super::aead::AeadMode;
 use super::hash::Hash;
 use super::kinds::*;
 use super::parameter::ParameterShape;
-use super::row::{Derive, End, Mechanism, Mode};
+use super::row::{Derive, Encryption, End, Mechanism};
 use super::{
     key_pair, key_wrap, rsa_aes, rsa_oaep, rsa_pkcs1, rsa_raw, secret_key, simple_derivation,
 };
@@ -31,8 +31,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         sign: Some(rsa_pkcs1::sign),
         verify: Some(rsa_pkcs1::verify),
         recover: Some(rsa_pkcs1::recover),
-        encrypt: Some(rsa_pkcs1::encrypt),
-        decrypt: Some(rsa_pkcs1::DECRYPT),
+        encryption: Some(rsa_pkcs1::ENCRYPTION),
         wraps: true,
         encapsulates: true,
         ..rsa(row!(CKM_RSA_PKCS))
@@ -41,14 +40,12 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         sign: Some(rsa_raw::sign),
         verify: Some(rsa_raw::verify),
         recover: Some(rsa_raw::recover),
-        encrypt: Some(rsa_raw::encrypt),
-        decrypt: Some(rsa_raw::DECRYPT),
+        encryption: Some(rsa_raw::ENCRYPTION),
         encapsulates: true,
         ..rsa(row!(CKM_RSA_X_509))
     },
     Mechanism {
-        encrypt: Some(rsa_oaep::encrypt),
-        decrypt: Some(rsa_oaep::DECRYPT),
+        encryption: Some(rsa_oaep::ENCRYPTION),
         parameter: ParameterShape::Oaep,
         accepts: rsa_oaep::accepts,
         wraps: true,
@@ -58,8 +55,8 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     Mechanism {
         parameter: ParameterShape::RsaAes,
         accepts: rsa_aes::accepts,
+        encryption: Some(Encryption::Hybrid),
         wraps: true,
-        hybrid: true,
         ..rsa(row!(CKM_RSA_AES_KEY_WRAP))
     },
     pss(row!(CKM_RSA_PKCS_PSS), None),
@@ -108,7 +105,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     Mechanism { wraps: true, ..cipher(row!(CKM_AES_ECB), CipherMode::Ecb, ParameterShape::None) },
     Mechanism { wraps: true, ..cipher(row!(CKM_AES_CBC), CipherMode::Cbc, ParameterShape::Iv) },
     Mechanism {
-        cipher: Some(Mode { mode: CipherMode::Cbc, end: End::Padded }),
+        encryption: in_mode(CipherMode::Cbc, End::Padded),
         wraps: true,
         ..cipher(row!(CKM_AES_CBC_PAD), CipherMode::Cbc, ParameterShape::Iv)
     },
@@ -116,7 +113,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     cipher(row!(CKM_AES_OFB), CipherMode::Ofb, ParameterShape::Iv),
     cipher(row!(CKM_AES_CFB128), CipherMode::Cfb, ParameterShape::Iv),
     Mechanism {
-        cipher: Some(Mode { mode: CipherMode::Cbc, end: End::Stolen }),
+        encryption: in_mode(CipherMode::Cbc, End::Stolen),
         tpm_algorithms: AES_CBC_ECB,
         wraps: true,
         ..cipher(row!(CKM_AES_CTS), CipherMode::Cbc, ParameterShape::Iv)

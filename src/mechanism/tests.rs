@@ -7,7 +7,7 @@ use cryptoki_sys::*;
 use super::derivation_parameter::{HkdfParameter, KdfParameter, NumberFormat, PrfInput, Salt};
 use super::hash::Hash;
 use super::parameter::{AeadParameter, MechanismChoice, Parameter, ParameterShape};
-use super::row::{Mechanism, RunsIn};
+use super::row::{Encryption, Mechanism, RunsIn};
 use super::soft_key::{SoftKey, SoftTpm, ec_keys, everything, odd_rsa_key, rsa_key};
 use super::table::MECHANISMS;
 use super::*;
@@ -191,7 +191,7 @@ fn single_part_mechanisms_refuse_parts() {
                 refused(verifying.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
                 refused(verifying.finish(b"signature", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
             }
-            if row.encrypt.is_some() {
+            if matches!(row.encryption, Some(Encryption::Padding(_))) {
                 let mut encrypting = encrypting(&choice, &key).unwrap();
                 refused(encrypting.update(b"part", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
                 let mut decrypting = decrypting(&choice, &key).unwrap();

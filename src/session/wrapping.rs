@@ -69,7 +69,7 @@ impl Call<'_> {
         let mut encrypting = Encrypting::new(choice, &wrapping.abilities, &wrapping.facts)
             .map_err(|error| told(error, &WRAPPING))?;
         let target = self.key_object(key)?;
-        let hybrid = mechanism::find(choice.ckm, &wrapping.abilities)?.hybrid;
+        let hybrid = mechanism::find(choice.ckm, &wrapping.abilities)?.is_hybrid();
         may_wrap(&wrapping, &target, hybrid)?;
         let wrapper = self.bind_secret(wrapping.object)?;
         let too_long = |error: Error| {
