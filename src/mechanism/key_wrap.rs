@@ -1,4 +1,5 @@
-//! AES key wrapping (NIST SP 800-38F; RFC 3394, RFC 5649): the blocks are the TPM's, one command each.
+//! AES key wrapping (NIST SP 800-38F; RFC 3394, RFC 5649): where the key is the TPM's so are the blocks,
+//! one command each.
 
 use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE};
 use subtle::ConstantTimeEq;
@@ -17,14 +18,22 @@ const DEFAULT_IV: [u8; HALF] = [0xa6; HALF];
 /// RFC 5649, section 3.
 pub(super) const DEFAULT_PADDED_IV: [u8; HALF / 2] = [0xa6, 0x59, 0x59, 0xa6];
 
+/// Encrypts or decrypts whole blocks with the key that wraps, each by itself.
+pub(super) type Ecb<'a> = dyn FnMut(Direction, &[u8]) -> Result<SecretBytes> + 'a;
+
+/// Does it with a key in the TPM.
+fn in_tpm(key: &mut dyn PrivateKey) -> impl FnMut(Direction, &[u8]) -> Result<SecretBytes> {
+    |direction, blocks| key.cipher(CipherMode::Ecb, direction, &[], blocks)
+}
+
 /// CKM_AES_KEY_WRAP.
 pub(super) const PLAIN: KeyWrap = KeyWrap {
     wrap: |task, data, key| {
         plain_len(data.len())?;
-        wrapped(iv(task, DEFAULT_IV)?, data, key)
+        wrapped(iv(task, DEFAULT_IV)?, data, &mut in_tpm(key))
     },
     unwrap: |task, data, key| {
-        let (iv, expected) = (unwrapped(data, key)?, iv(task, DEFAULT_IV)?);
+        let (iv, expected) = (unwrapped(data, &mut in_tpm(key))?, iv(task, DEFAULT_IV)?);
         let good = iv.0.ct_eq(&expected);
         if bool::from(good) { Ok(iv.1) } else { Err(damaged()) }
     },
@@ -33,8 +42,8 @@ pub(super) const PLAIN: KeyWrap = KeyWrap {
 
 /// CKM_AES_KEY_WRAP_KWP.
 pub(super) const PADDED: KeyWrap = KeyWrap {
-    wrap: |task, data, key| wrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, key),
-    unwrap: |task, data, key| unwrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, key),
+    wrap: |task, data, key| wrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, &mut in_tpm(key)),
+    unwrap: |task, data, key| unwrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, &mut in_tpm(key)),
     wrapped_len,
 };
 
@@ -67,7 +76,7 @@ fn iv<const N: usize>(task: &Task, default: [u8; N]) -> Result<[u8; N]> {
 pub(super) fn wrap_padded(
     iv: [u8; HALF / 2],
     data: &[u8],
-    key: &mut dyn PrivateKey,
+    ecb: &mut Ecb<'_>,
 ) -> Result<SecretBytes> {
     wrapped_len(data.len())?;
     let len = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -78,9 +87,9 @@ pub(super) fn wrap_padded(
     let mut padded = Zeroizing::new(data.to_vec());
     padded.resize(data.len().next_multiple_of(HALF), 0);
     if padded.len() > HALF {
-        return wrapped(first, &padded, key);
+        return wrapped(first, &padded, ecb);
     }
-    key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &[&first[..], &padded].concat())
+    ecb(Direction::Encrypt, &[&first[..], &padded].concat())
 }
 
 /// RFC 5649, section 4.2.
@@ -89,14 +98,14 @@ pub(super) fn wrap_padded(
 pub(super) fn unwrap_padded(
     iv: [u8; HALF / 2],
     data: &[u8],
-    key: &mut dyn PrivateKey,
+    ecb: &mut Ecb<'_>,
 ) -> Result<SecretBytes> {
     let (first, mut padded) = if data.len() == 2 * HALF {
-        let block = key.cipher(CipherMode::Ecb, Direction::Decrypt, &[], data)?;
+        let block = ecb(Direction::Decrypt, data)?;
         let (first, rest) = halves(&block)?;
         (first, Zeroizing::new(rest.to_vec()))
     } else {
-        unwrapped(data, key)?
+        unwrapped(data, ecb)?
     };
     let (own_iv, len) = first.split_at(HALF / 2);
     let len = len.try_into().map_or(0, u32::from_be_bytes) as usize;
@@ -112,7 +121,7 @@ pub(super) fn unwrap_padded(
 }
 
 /// RFC 3394, section 2.2.1.
-fn wrapped(iv: [u8; HALF], data: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+fn wrapped(iv: [u8; HALF], data: &[u8], ecb: &mut Ecb<'_>) -> Result<SecretBytes> {
     let mut first = iv;
     let mut halves_of = Zeroizing::new(data.to_vec());
     let mut step = 0u64;
@@ -120,7 +129,7 @@ fn wrapped(iv: [u8; HALF], data: &[u8], key: &mut dyn PrivateKey) -> Result<Secr
         for half in halves_of.chunks_exact_mut(HALF) {
             step = step.saturating_add(1);
             let input = Zeroizing::new([&first[..], half].concat());
-            let block = key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &input)?;
+            let block = ecb(Direction::Encrypt, &input)?;
             let (high, low) = halves(&block)?;
             first = (u64::from_be_bytes(high) ^ step).to_be_bytes();
             half.copy_from_slice(&low);
@@ -133,7 +142,7 @@ fn wrapped(iv: [u8; HALF], data: &[u8], key: &mut dyn PrivateKey) -> Result<Secr
 }
 
 /// RFC 3394, section 2.2.2: the IV that came out, and the data.
-fn unwrapped(data: &[u8], key: &mut dyn PrivateKey) -> Result<([u8; HALF], SecretBytes)> {
+fn unwrapped(data: &[u8], ecb: &mut Ecb<'_>) -> Result<([u8; HALF], SecretBytes)> {
     if data.len() < 3 * HALF || !data.len().is_multiple_of(HALF) {
         return Err(Error::new(CKR_ENCRYPTED_DATA_LEN_RANGE, "not whole semiblocks"));
     }
@@ -145,7 +154,7 @@ fn unwrapped(data: &[u8], key: &mut dyn PrivateKey) -> Result<([u8; HALF], Secre
         for half in halves_of.chunks_exact_mut(HALF).rev() {
             let high = (u64::from_be_bytes(first) ^ step).to_be_bytes();
             let input = Zeroizing::new([&high[..], half].concat());
-            let block = key.cipher(CipherMode::Ecb, Direction::Decrypt, &[], &input)?;
+            let block = ecb(Direction::Decrypt, &input)?;
             let (high, low) = halves(&block)?;
             first = high;
             half.copy_from_slice(&low);

@@ -6,11 +6,12 @@ use cryptoki_sys::{CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE, CKR
 use zeroize::Zeroizing;
 
 use super::key_wrap::{DEFAULT_PADDED_IV, unwrap_padded, wrap_padded, wrapped_len};
+use super::parameter::BLOCK;
 use super::rsa::random;
 use super::rsa_oaep;
 use super::task::Task;
 use crate::error::{Error, Result};
-use crate::tpm::{CipherMode, Direction, HashAlg, PrivateKey, Scheme, SecretBytes};
+use crate::tpm::{Direction, PrivateKey, SecretBytes};
 
 /// Whether the AES key has room in the RSA key's block.
 ///
@@ -29,10 +30,10 @@ pub(super) fn whole_len(task: &Task, len: usize) -> Result<usize> {
 
 /// Wraps the key `data`.
 pub(super) fn wrap(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
-    let mut once = Zeroizing::new(vec![0; task.parameter.aes_key_len()?]);
-    random(&mut once)?;
-    let wrapped = wrap_padded(DEFAULT_PADDED_IV, data, &mut Once(&once))?;
-    Ok([rsa_oaep::encrypt(task, &once)?, wrapped.to_vec()].concat())
+    let mut key = Zeroizing::new(vec![0; task.parameter.aes_key_len()?]);
+    random(&mut key)?;
+    let wrapped = wrap_padded(DEFAULT_PADDED_IV, data, &mut once(&key))?;
+    Ok([rsa_oaep::encrypt(task, &key)?, wrapped.to_vec()].concat())
 }
 
 /// Unwraps a key: one private operation, then software with what it gave.
@@ -48,72 +49,35 @@ pub(super) fn unwrap(
     if second.len() < 16 || !second.len().is_multiple_of(8) {
         return Err(Error::new(CKR_ENCRYPTED_DATA_LEN_RANGE, "not whole semiblocks"));
     }
-    let once = rsa_oaep::decrypt(task, first, private)?;
-    if !matches!(once.len(), 16 | 24 | 32) {
+    let key = rsa_oaep::decrypt(task, first, private)?;
+    if !matches!(key.len(), 16 | 24 | 32) {
         return Err(Error::new(CKR_ENCRYPTED_DATA_INVALID, "what was wrapped is no AES key"));
     }
-    unwrap_padded(DEFAULT_PADDED_IV, second, &mut Once(&once))
+    unwrap_padded(DEFAULT_PADDED_IV, second, &mut once(&key))
 }
 
-/// The AES key of one use, which was never in a TPM.
-struct Once<'a>(&'a [u8]);
-
-impl Once<'_> {
-    fn run<C: BlockEncrypt + BlockDecrypt + KeyInit>(
-        &self,
-        direction: Direction,
-        block: &[u8],
-    ) -> Result<SecretBytes> {
-        let cipher = C::new_from_slice(self.0);
-        let cipher = cipher.map_err(|_| Error::bug("an AES key of another length"))?;
-        let mut block = Zeroizing::new(block.to_vec());
-        for block in block.chunks_exact_mut(super::parameter::BLOCK) {
-            match direction {
-                Direction::Encrypt => cipher.encrypt_block(block.into()),
-                Direction::Decrypt => cipher.decrypt_block(block.into()),
-            }
-        }
-        Ok(block)
+/// The AES key of one use, `key`, which was never in a TPM.
+fn once(key: &[u8]) -> impl FnMut(Direction, &[u8]) -> Result<SecretBytes> {
+    |direction, blocks| match key.len() {
+        16 => ecb::<aes::Aes128>(key, direction, blocks),
+        24 => ecb::<aes::Aes192>(key, direction, blocks),
+        _ => ecb::<aes::Aes256>(key, direction, blocks),
     }
 }
 
-impl PrivateKey for Once<'_> {
-    fn cipher(
-        &mut self,
-        mode: CipherMode,
-        direction: Direction,
-        _: &[u8],
-        data: &[u8],
-    ) -> Result<SecretBytes> {
-        match (mode, self.0.len()) {
-            (CipherMode::Ecb, 16) => self.run::<aes::Aes128>(direction, data),
-            (CipherMode::Ecb, 24) => self.run::<aes::Aes192>(direction, data),
-            (CipherMode::Ecb, _) => self.run::<aes::Aes256>(direction, data),
-            _ => Err(not_asked()),
+fn ecb<C: BlockEncrypt + BlockDecrypt + KeyInit>(
+    key: &[u8],
+    direction: Direction,
+    blocks: &[u8],
+) -> Result<SecretBytes> {
+    let cipher = C::new_from_slice(key);
+    let cipher = cipher.map_err(|_| Error::bug("an AES key of another length"))?;
+    let mut blocks = Zeroizing::new(blocks.to_vec());
+    for block in blocks.chunks_exact_mut(BLOCK) {
+        match direction {
+            Direction::Encrypt => cipher.encrypt_block(block.into()),
+            Direction::Decrypt => cipher.decrypt_block(block.into()),
         }
     }
-
-    fn rsa_decrypt(&mut self, _: &[u8]) -> Result<SecretBytes> {
-        Err(not_asked())
-    }
-
-    fn sign(&mut self, _: &[u8], _: Scheme) -> Result<Vec<u8>> {
-        Err(not_asked())
-    }
-
-    fn ecdh(&mut self, _: &[u8], _: &[u8]) -> Result<SecretBytes> {
-        Err(not_asked())
-    }
-
-    fn value(&mut self) -> Result<SecretBytes> {
-        Err(not_asked())
-    }
-
-    fn hmac(&mut self, _: HashAlg, _: &[u8], _: usize) -> Result<SecretBytes> {
-        Err(not_asked())
-    }
-}
-
-fn not_asked() -> Error {
-    Error::bug("an AES key of one use wraps and nothing else")
+    Ok(blocks)
 }
