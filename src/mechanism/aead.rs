@@ -29,10 +29,17 @@ pub enum AeadMode {
 const MOST_OF_GCM: u64 = (1 << 36) - 32;
 
 impl AeadMode {
-    /// The values of `given`, held against what the mode takes.
+    /// The values of `given`, if the mode takes them. Errors: as [`tag_len`](Self::tag_len)'s.
+    pub(super) fn checked(self, given: AeadParameter) -> Result<Given> {
+        let tag_len = self.tag_len(&given)?;
+        let AeadParameter { nonce, aad, data_len, .. } = given;
+        Ok(Given { nonce, aad, tag_len, data_len })
+    }
+
+    /// Bytes of the tag that `given` asks for, if the mode takes its values.
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
-    pub(super) fn check(self, given: &AeadParameter) -> Result<Given> {
+    pub(super) fn tag_len(self, given: &AeadParameter) -> Result<usize> {
         let tag_len = match self {
             Self::Gcm if given.tag.is_multiple_of(8) => given.tag / 8,
             Self::Gcm => return Err(invalid("bits of the tag")),
@@ -52,12 +59,7 @@ impl AeadMode {
         if given.data_len.is_some_and(|len| len > self.most(given.nonce.len())) {
             return Err(invalid("length of the data"));
         }
-        Ok(Given {
-            nonce: given.nonce.clone(),
-            aad: given.aad.clone(),
-            tag_len: usize::try_from(tag_len).unwrap_or(BLOCK),
-            data_len: given.data_len,
-        })
+        Ok(usize::try_from(tag_len).unwrap_or(BLOCK))
     }
 
     /// Most bytes of a message whose nonce has `nonce_len` bytes.
@@ -74,10 +76,77 @@ fn len_of_len(nonce_len: usize) -> u32 {
     (15usize.saturating_sub(nonce_len) as u32).clamp(2, 8)
 }
 
+/// How long a message may be.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    direction: Direction,
+    tag_len: usize,
+    /// Most bytes of the data.
+    most: u64,
+    /// Bytes of the data, where they were told.
+    told: Option<u64>,
+}
+
+impl Limits {
+    /// Those of a message with the parameter `given`.
+    ///
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
+    pub(super) fn new(mode: AeadMode, given: &AeadParameter, direction: Direction) -> Result<Self> {
+        let (tag_len, told) = (mode.tag_len(given)?, given.data_len);
+        Ok(Self { direction, tag_len, most: mode.most(given.nonce.len()), told })
+    }
+
+    fn of(mode: AeadMode, given: &Given, direction: Direction) -> Self {
+        let Given { nonce, tag_len, data_len: told, .. } = given;
+        Self { direction, tag_len: *tag_len, most: mode.most(nonce.len()), told: *told }
+    }
+
+    /// Whether `len` more bytes may come after those that are `there`. What is decrypted is kept here
+    /// until its tag was seen: [`MOST_AT_ONCE`] bytes of it.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE`.
+    fn check_part(&self, there: u64, len: usize) -> Result<()> {
+        let most = self.told.unwrap_or(self.most);
+        let whole = there.saturating_add(len as u64);
+        let fits = match self.direction {
+            Direction::Encrypt => len <= MOST_AT_ONCE && whole <= most,
+            Direction::Decrypt => {
+                let data = whole.saturating_sub(self.tag_len as u64);
+                data <= MOST_AT_ONCE as u64 && data <= most
+            }
+        };
+        if fits { Ok(()) } else { Err(self.other_length()) }
+    }
+
+    /// Whether the data may end after `len` more bytes than are `there`.
+    ///
+    /// Errors: as [`check_part`](Self::check_part)'s.
+    pub(super) fn check_end(&self, there: u64, len: usize) -> Result<()> {
+        self.check_part(there, len)?;
+        self.check_told(there.saturating_add(len as u64))
+    }
+
+    /// Whether the data may have `len` bytes in all, as far as that was told.
+    fn check_told(&self, len: u64) -> Result<()> {
+        match self.told {
+            Some(told) if told != len => Err(self.other_length()),
+            _ => Ok(()),
+        }
+    }
+
+    fn other_length(&self) -> Error {
+        let rv = match self.direction {
+            Direction::Encrypt => CKR_DATA_LEN_RANGE,
+            Direction::Decrypt => CKR_ENCRYPTED_DATA_LEN_RANGE,
+        };
+        Error::new(rv, "more data than can be, or not as much as was told")
+    }
+}
+
 /// A message under way.
 pub(super) struct Aead {
     mode: AeadMode,
-    direction: Direction,
+    limits: Limits,
     given: Given,
     /// Most bytes of one command.
     most: usize,
@@ -103,14 +172,16 @@ enum Mac {
 }
 
 impl Aead {
-    pub(super) fn new(mode: AeadMode, given: &Given, direction: Direction, most: usize) -> Self {
-        let (given, hash_key, running, held) = (given.clone(), None, None, Vec::new());
-        Self { mode, direction, given, most, hash_key, running, taken: 0, held }
+    pub(super) fn new(mode: AeadMode, given: Given, direction: Direction, most: usize) -> Self {
+        let limits = Limits::of(mode, &given, direction);
+        let (hash_key, running, held) = (None, None, Vec::new());
+        Self { mode, limits, given, most, hash_key, running, taken: 0, held }
     }
 
     /// Begins anew, with another message of the same key.
-    pub(super) fn restart(&mut self, given: &Given) {
-        self.given = given.clone();
+    pub(super) fn restart(&mut self, given: Given) {
+        self.limits = Limits::of(self.mode, &given, self.limits.direction);
+        self.given = given;
         self.running = None;
         self.taken = 0;
         self.held = Vec::new();
@@ -126,26 +197,11 @@ impl Aead {
         self.given.tag_len
     }
 
-    /// Whether `len` more bytes of data may come. What is decrypted is kept here until its tag was
-    /// seen: [`MOST_AT_ONCE`] bytes of it.
+    /// Whether `len` more bytes of data may come.
     ///
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE`.
     pub(super) fn check_part(&self, len: usize) -> Result<()> {
-        let most = match self.given.data_len {
-            Some(told) => told,
-            None => self.mode.most(self.given.nonce.len()),
-        };
-        let fits = match self.direction {
-            Direction::Encrypt => {
-                len <= MOST_AT_ONCE && self.taken.saturating_add(len as u64) <= most
-            }
-            Direction::Decrypt => {
-                let there = self.held.len().saturating_add(len);
-                let data = there.saturating_sub(self.given.tag_len);
-                data <= MOST_AT_ONCE && data as u64 <= most
-            }
-        };
-        if fits { Ok(()) } else { Err(self.other_length()) }
+        self.limits.check_part(self.there(), len)
     }
 
     /// Whether the data may end after `len` more bytes, which are all there is of it where its length
@@ -153,24 +209,15 @@ impl Aead {
     ///
     /// Errors: as [`check_part`](Self::check_part)'s.
     pub(super) fn check_end(&self, len: usize) -> Result<()> {
-        self.check_part(len)?;
-        let there = match self.direction {
-            Direction::Encrypt => self.taken,
-            Direction::Decrypt => self.held.len() as u64,
-        };
-        let there = there.saturating_add(len as u64);
-        match self.given.data_len {
-            Some(told) if told != there => Err(self.other_length()),
-            _ => Ok(()),
-        }
+        self.limits.check_end(self.there(), len)
     }
 
-    fn other_length(&self) -> Error {
-        let rv = match self.direction {
-            Direction::Encrypt => CKR_DATA_LEN_RANGE,
-            Direction::Decrypt => CKR_ENCRYPTED_DATA_LEN_RANGE,
-        };
-        Error::new(rv, "more data than can be, or not as much as was told")
+    /// Bytes that came.
+    fn there(&self) -> u64 {
+        match self.limits.direction {
+            Direction::Encrypt => self.taken,
+            Direction::Decrypt => self.held.len() as u64,
+        }
     }
 
     /// Bytes of the plaintext when `len` more bytes of ciphertext come, the last of which are the tag.
@@ -179,11 +226,9 @@ impl Aead {
     pub(super) fn plaintext_len(&self, len: usize) -> Result<usize> {
         self.check_part(len)?;
         let there = self.held.len().saturating_add(len);
-        let data = there.checked_sub(self.given.tag_len).ok_or_else(|| self.other_length())?;
-        match self.given.data_len {
-            Some(told) if told != data as u64 => Err(self.other_length()),
-            _ => Ok(data),
-        }
+        let data = there.checked_sub(self.given.tag_len);
+        let data = data.ok_or_else(|| self.limits.other_length())?;
+        self.limits.check_told(data as u64).map(|()| data)
     }
 
     /// Encrypts all of `data`: ciphertext and tag.
@@ -265,7 +310,7 @@ impl Aead {
 
     fn stream(&self, first: Vec<u8>, counter_bits: u32) -> Cipher {
         let mode = Mode { mode: CipherMode::Ctr, end: End::Whole };
-        Cipher::chained(mode, self.direction, first, counter_bits, self.most)
+        Cipher::chained(mode, self.limits.direction, first, counter_bits, self.most)
     }
 
     /// NIST SP 800-38D, section 7.1. The counter's upper 96 bits stay, the TPM would carry into them.

@@ -44,12 +44,12 @@ impl Decrypting {
         key: &KeyFacts,
         scheme: Option<Scheme>,
     ) -> Result<Self> {
-        let task = Task::new(choice, abilities, key)?;
+        let mut task = Task::new(choice, abilities, key)?;
         let how = match required(task.row, task.row.encryption, "decrypt")? {
             Encryption::Padding(padding) => How::Padding(padding),
             Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
             Encryption::Aead(mode) => {
-                let (given, most) = (task.parameter.aead()?, task.whole_blocks());
+                let (given, most) = (task.parameter.take_aead()?, task.whole_blocks());
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Decrypt, most)))
             }
             Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),

@@ -32,12 +32,12 @@ impl Encrypting {
     ///
     /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
-        let task = Task::new(choice, abilities, key)?;
+        let mut task = Task::new(choice, abilities, key)?;
         let how = match required(task.row, task.row.encryption, "encrypt")? {
             Encryption::Padding(padding) => How::Padding(padding),
             Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
             Encryption::Aead(mode) => {
-                let (given, most) = (task.parameter.aead()?, task.whole_blocks());
+                let (given, most) = (task.parameter.take_aead()?, task.whole_blocks());
                 How::Aead(Box::new(Aead::new(mode, given, Direction::Encrypt, most)))
             }
             Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),

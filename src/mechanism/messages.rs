@@ -4,7 +4,7 @@
 
 use cryptoki_sys::{CKG_GENERATE_COUNTER, CKG_GENERATE_COUNTER_XOR};
 
-use super::aead::{Aead, AeadMode};
+use super::aead::{Aead, AeadMode, Limits};
 use super::nonce::Nonces;
 use super::parameter::{AeadParameter, MechanismChoice, Parameter, invalid};
 use super::row::find;
@@ -49,24 +49,23 @@ impl Messages {
         Ok(Self { mode, direction, most: whole_blocks(abilities.input_buffer), aead: None })
     }
 
-    fn begin(&mut self, given: &AeadParameter) -> Result<()> {
-        let checked = self.mode.check(given)?;
+    fn begin(&mut self, given: AeadParameter) -> Result<()> {
+        let checked = self.mode.checked(given)?;
         match &mut self.aead {
-            Some(aead) => aead.restart(&checked),
-            none => *none = Some(Aead::new(self.mode, &checked, self.direction, self.most)),
+            Some(aead) => aead.restart(checked),
+            none => *none = Some(Aead::new(self.mode, checked, self.direction, self.most)),
         }
         Ok(())
     }
 
     /// Whether a message of `len` bytes may be had whole.
     fn check(&self, given: &AeadParameter, len: usize) -> Result<()> {
-        let checked = self.mode.check(given)?;
-        Aead::new(self.mode, &checked, self.direction, self.most).check_end(len)
+        Limits::new(self.mode, given, self.direction)?.check_end(0, len)
     }
 
     /// Whether what comes with a part of a message goes on with its beginning.
     fn goes_on(&self, given: &AeadParameter) -> Result<()> {
-        let tag_len = self.mode.check(given)?.tag_len;
+        let tag_len = self.mode.tag_len(given)?;
         match &self.aead {
             Some(aead) if aead.tag_len() == tag_len => Ok(()),
             _ => Err(invalid("length of the tag, which the beginning said")),
@@ -104,12 +103,12 @@ impl EncryptingMessages {
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
     pub fn begin(&mut self, mut given: AeadParameter) -> Result<Option<Vec<u8>>> {
-        self.messages.mode.check(&given)?;
+        self.messages.mode.tag_len(&given)?;
         let made = self.nonces.next(&given)?;
         if let Some(nonce) = &made {
             given.nonce.clone_from(nonce);
         }
-        self.messages.begin(&given)?;
+        self.messages.begin(given)?;
         Ok(made)
     }
 
@@ -157,7 +156,7 @@ impl DecryptingMessages {
     /// Begins a message.
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
-    pub fn begin(&mut self, given: &AeadParameter) -> Result<()> {
+    pub fn begin(&mut self, given: AeadParameter) -> Result<()> {
         self.0.begin(given)
     }
 
@@ -217,7 +216,7 @@ pub fn tag_len(choice: &MechanismChoice, abilities: &Abilities) -> Result<usize>
     let row = find(choice.ckm, abilities)?;
     let mode = required(row, row.aead(), "authenticate what it wraps")?;
     match &choice.parameter {
-        Parameter::Aead(given) => Ok(mode.check(given)?.tag_len),
+        Parameter::Aead(given) => mode.tag_len(given),
         _ => Err(invalid("shape")),
     }
 }

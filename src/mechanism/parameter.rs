@@ -279,7 +279,7 @@ impl Checked {
                 Ok(Self::CbcData(*iv, data.clone()))
             }
             (ParameterShape::Aead(mode), Parameter::Aead(given)) => {
-                mode.check(given).map(Self::Aead)
+                mode.checked(given.clone()).map(Self::Aead)
             }
             (ParameterShape::BitIndex, Parameter::BitIndex(at)) => {
                 usize::try_from(*at).map(Self::BitIndex).map_err(|_| invalid("number of the bit"))
@@ -320,9 +320,9 @@ impl Checked {
         }
     }
 
-    /// The values for GCM and CCM, which [`new`](Self::new) made sure are there.
-    pub(super) fn aead(&self) -> Result<&Aead> {
-        match self {
+    /// Takes out the values for GCM and CCM, which [`new`](Self::new) made sure are there.
+    pub(super) fn take_aead(&mut self) -> Result<Aead> {
+        match std::mem::replace(self, Self::None) {
             Self::Aead(aead) => Ok(aead),
             _ => Err(Error::bug("GCM or CCM without its parameter")),
         }

@@ -175,7 +175,7 @@ impl Call<'_> {
             let ((given, tag), data) = (given?, data?);
             decrypting.check(&given, data.len())?;
             output.fill(data.len(), || {
-                decrypting.begin(&given)?;
+                decrypting.begin(given)?;
                 open(decrypting, &data, &tag, &mut key.in_tpm(engine))
             })
         })
@@ -184,7 +184,7 @@ impl Call<'_> {
     /// Begins a message in parts. PKCS#11 v3.1, C_DecryptMessageBegin.
     pub fn decrypt_message_begin(&mut self, given: Result<AeadParameter>) -> Result<()> {
         let messages = &mut self.session.decrypting_messages;
-        messages.begin_message(|Decryption { decrypting, .. }| decrypting.begin(&given?))
+        messages.begin_message(|Decryption { decrypting, .. }| decrypting.begin(given?))
     }
 
     /// Takes a part of the message, which more follow: it gives nothing before its tag is known, and
