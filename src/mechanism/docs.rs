@@ -91,7 +91,7 @@ fn parts(row: &Mechanism) -> &'static str {
         Some(Encryption::Cipher(_) | Encryption::Aead(_)) => true,
         Some(Encryption::Padding(_) | Encryption::KeyWrap(_) | Encryption::Hybrid) | None => false,
     };
-    let keyed = row.mac.is_some() || encrypts;
+    let keyed = row.is_mac() || encrypts;
     match (generates, row.hash.is_some() || row.digest.is_some() || keyed) {
         (true, _) => "",
         (false, true) => "yes",

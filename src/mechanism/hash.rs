@@ -269,6 +269,13 @@ impl Hasher {
         self.0.finish()
     }
 
+    /// The digest of `data` alone.
+    pub(super) fn digest(&mut self, data: &[u8]) -> Vec<u8> {
+        self.restart();
+        self.update(data);
+        self.finish()
+    }
+
     /// Forgets all that was fed.
     pub fn restart(&mut self) {
         self.0.restart();

@@ -5,11 +5,12 @@ use cryptoki_sys::*;
 
 use super::aead::AeadMode;
 use super::hash::Hash;
+use super::mac::Mac;
 use super::parameter::ParameterShape;
 use super::row::{
-    BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn,
+    BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn, Signature,
 };
-use super::{ecdh, ecdsa, hkdf, mac, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108};
+use super::{ecdh, ecdsa, hkdf, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108};
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID.
@@ -115,8 +116,7 @@ pub(super) const fn pkcs1(row: Mechanism, hash: Hash, bound_scheme: Option<Schem
     Mechanism {
         hash: Some(hash),
         bound_scheme,
-        sign: Some(rsa_pkcs1::sign_digest),
-        verify: Some(rsa_pkcs1::verify_digest),
+        signature: Some(Signature::Pair(rsa_pkcs1::sign_digest, rsa_pkcs1::verify_digest)),
         ..rsa(row)
     }
 }
@@ -127,8 +127,7 @@ pub(super) const fn pss(row: Mechanism, hash: Option<Hash>) -> Mechanism {
         hash,
         parameter: ParameterShape::Pss,
         accepts: rsa_pss::accepts,
-        sign: Some(rsa_pss::sign),
-        verify: Some(rsa_pss::verify),
+        signature: Some(Signature::Pair(rsa_pss::sign, rsa_pss::verify)),
         ..rsa(row)
     }
 }
@@ -156,8 +155,7 @@ pub(super) const fn ecdsa(
         tpm_algorithms: &[TPM_ALG_ECC, TPM_ALG_ECDSA],
         tpm_commands: &[TPM_CC_SIGN],
         accepts: ecdsa::accepts,
-        sign: Some(ecdsa::sign),
-        verify: Some(ecdsa::verify),
+        signature: Some(Signature::Pair(ecdsa::sign, ecdsa::verify)),
         ..ec(row)
     }
 }
@@ -296,7 +294,7 @@ pub(super) const fn ecdh(row: Mechanism) -> Mechanism {
 /// CMAC, of full length or of the length the parameter says.
 pub(super) const fn cmac(row: Mechanism, parameter: ParameterShape) -> Mechanism {
     Mechanism {
-        mac: Some(mac::CMAC),
+        signature: Some(Signature::Mac(Mac::Cmac)),
         parameter,
         tpm_algorithms: AES_CBC_ECB,
         tpm_commands: ENCRYPT,
@@ -328,7 +326,7 @@ pub(super) const fn hmac_key(row: Mechanism, hmac: &Hmac) -> Mechanism {
 /// HMAC, of full length or of the length the parameter says.
 pub(super) const fn hmac(row: Mechanism, hmac: &Hmac, parameter: ParameterShape) -> Mechanism {
     Mechanism {
-        mac: Some(mac::hmac(hmac.hash)),
+        signature: Some(Signature::Mac(Mac::Hmac(hmac.hash))),
         parameter,
         key_types: hmac.key_types,
         tpm_algorithms: hmac.tpm_algorithms,

@@ -1,48 +1,112 @@
 //! MACs with a secret key in the TPM: HMAC (RFC 2104) and CMAC (RFC 4493).
 
-use cryptoki_sys::CKR_MECHANISM_PARAM_INVALID;
+use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_HOST_MEMORY, CKR_MECHANISM_PARAM_INVALID};
 use zeroize::Zeroizing;
 
 use super::chain;
+use super::cipher::MOST_AT_ONCE;
 use super::hash::Hash;
 use super::parameter::{BLOCK, Checked};
-use super::row::Mac;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{CipherMode, Direction, HashAlg, PrivateKey, SecretBytes};
 
-/// HMAC by a hash of the TPM.
-pub(super) const fn hmac(hash: HashAlg) -> Mac {
-    match hash {
-        HashAlg::Sha1 => Mac { run: |task, data, key| by(HashAlg::Sha1, task, data, key), len: 20 },
-        HashAlg::Sha256 => {
-            Mac { run: |task, data, key| by(HashAlg::Sha256, task, data, key), len: 32 }
+/// Which MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mac {
+    /// HMAC by a hash of the TPM.
+    Hmac(HashAlg),
+    /// CMAC with AES.
+    Cmac,
+}
+
+/// A MAC being made. The TPM MACs a message whole, so that its parts are gathered here.
+pub(super) struct Making {
+    mac: Mac,
+    /// Bytes of the MAC that are wanted.
+    len: usize,
+    message: Zeroizing<Vec<u8>>,
+}
+
+impl Making {
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a MAC of no bytes, or of more than there are.
+    pub(super) fn new(task: &Task, mac: Mac) -> Result<Self> {
+        let most = match mac {
+            Mac::Hmac(hash) => hash.digest_len(),
+            Mac::Cmac => BLOCK,
+        };
+        let len = match task.parameter {
+            Checked::MacLength(len) if (1..=most).contains(&len) => len,
+            Checked::MacLength(_) => {
+                return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "length of the MAC"));
+            }
+            _ => most,
+        };
+        Ok(Self { mac, len, message: Zeroizing::default() })
+    }
+
+    /// Bytes of the MAC.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Begins anew.
+    pub(super) fn restart(&mut self) {
+        self.message = Zeroizing::default();
+    }
+
+    /// Takes a part, without leaving copies of what was there behind.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that is too long.
+    pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
+        let needed = self.message.len().saturating_add(part.len());
+        check_len(needed)?;
+        if needed > self.message.capacity() {
+            let mut larger = Zeroizing::new(Vec::new());
+            larger
+                .try_reserve_exact(needed.saturating_mul(2))
+                .map_err(|cause| Error::because(CKR_HOST_MEMORY, "a message to be MACed", cause))?;
+            larger.extend_from_slice(&self.message);
+            self.message = larger;
         }
-        HashAlg::Sha384 => {
-            Mac { run: |task, data, key| by(HashAlg::Sha384, task, data, key), len: 48 }
-        }
-        HashAlg::Sha512 => {
-            Mac { run: |task, data, key| by(HashAlg::Sha512, task, data, key), len: 64 }
-        }
+        self.message.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// The MAC of what was taken.
+    pub(super) fn finish(&mut self, task: &Task, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        let message = std::mem::take(&mut self.message);
+        self.whole(task, &message, key)
+    }
+
+    /// The MAC of `message`.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`; those of the TPM.
+    pub(super) fn whole(
+        &self,
+        task: &Task,
+        message: &[u8],
+        key: &mut dyn PrivateKey,
+    ) -> Result<SecretBytes> {
+        check_len(message.len())?;
+        let mut made = match self.mac {
+            Mac::Hmac(hash) => key.hmac(hash, message, task.input_buffer)?,
+            Mac::Cmac => cmac(task, message, key)?,
+        };
+        made.truncate(self.len);
+        Ok(made)
     }
 }
 
-/// CMAC with AES.
-pub(super) const CMAC: Mac = Mac { run: cmac, len: BLOCK };
-
-fn by(hash: HashAlg, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
-    key.hmac(hash, message, task.input_buffer)
-}
-
-/// Bytes of the MAC that the parameter asks for.
-///
-/// Errors: `CKR_MECHANISM_PARAM_INVALID` for none, or more than there are.
-pub(super) fn wanted(task: &Task, mac: Mac) -> Result<usize> {
-    match task.parameter {
-        Checked::MacLength(len) if (1..=mac.len).contains(&len) => Ok(len),
-        Checked::MacLength(_) => Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "length of the MAC")),
-        _ => Ok(mac.len),
+/// Errors: `CKR_DATA_LEN_RANGE`.
+fn check_len(len: usize) -> Result<()> {
+    if len > MOST_AT_ONCE {
+        return Err(Error::new(
+            CKR_DATA_LEN_RANGE,
+            "a message longer than the TPM MACs in one call",
+        ));
     }
+    Ok(())
 }
 
 /// RFC 2104, with a key that is known here; `parts` are the message.
@@ -63,7 +127,7 @@ pub(super) fn hmac_in_software(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Secre
 
 /// RFC 4493, section 2.4: the last block is masked with a subkey, and the blocks are chained as CBC
 /// does it.
-fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+pub(super) fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
     let zero = [0; BLOCK];
     let first = key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &zero)?;
     let first = first.as_slice().try_into().map(u128::from_be_bytes);

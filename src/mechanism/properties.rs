@@ -104,7 +104,7 @@ proptest! {
             if let Parameter::Aead(given) = &mut choice.parameter {
                 given.data_len = Some(data.len() as CK_ULONG);
             }
-            if row.mac.is_some() {
+            if row.is_mac() {
                 let mac = signing(&choice, &key).unwrap().sign(&data, &mut tpm).unwrap();
                 let mut parts = signing(&choice, &key).unwrap();
                 prop_assert_eq!(mac.len(), parts.signature_len());

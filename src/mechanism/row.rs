@@ -9,6 +9,7 @@ use cryptoki_sys::*;
 use super::aead::AeadMode;
 use super::derivation::Keys;
 use super::hash::Hash;
+use super::mac::Mac;
 use super::parameter::ParameterShape;
 use super::table::MECHANISMS;
 use super::task::Task;
@@ -51,13 +52,13 @@ pub enum BaseValue {
 /// Which key of this many bytes the TPM makes.
 pub(super) type GenerateKey = fn(usize, &Abilities) -> Result<KeyKind>;
 
-/// A MAC.
+/// How a mechanism signs and verifies.
 #[derive(Clone, Copy)]
-pub(super) struct Mac {
-    /// The MAC of the whole message, of full length.
-    pub(super) run: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
-    /// Its full length in bytes.
-    pub(super) len: usize,
+pub(super) enum Signature {
+    /// By the private key in the TPM, and by the public key in software.
+    Pair(Sign, Verify),
+    /// By a secret key, both ways; in parts too.
+    Mac(Mac),
 }
 
 /// How a mechanism encrypts and decrypts.
@@ -150,9 +151,8 @@ pub struct Mechanism {
     pub bound_scheme: Option<Scheme>,
     /// Whether key and parameter go together, asked once when an operation begins.
     pub(super) accepts: fn(&Task) -> Result<()>,
-    pub(super) sign: Option<Sign>,
-    pub(super) verify: Option<Verify>,
-    /// Whether `sign` makes signatures that hold their data, and how it is had from them.
+    pub(super) signature: Option<Signature>,
+    /// Whether it makes signatures that hold their data, and how it is had from them.
     pub(super) recover: Option<Recover>,
     pub(super) encryption: Option<Encryption>,
     pub(super) digest: Option<Hash>,
@@ -166,8 +166,6 @@ pub struct Mechanism {
     pub(super) derived_hash: Option<Hash>,
     /// What it does with the value of the key that it derives from.
     pub base_value: BaseValue,
-    /// A MAC with a secret key: it signs and verifies, in parts too.
-    pub(super) mac: Option<Mac>,
     pub(super) generate_key: Option<GenerateKey>,
 }
 
@@ -201,8 +199,7 @@ impl Mechanism {
             tpm_commands: &[],
             bound_scheme: None,
             accepts: |_| Ok(()),
-            sign: None,
-            verify: None,
+            signature: None,
             recover: None,
             encryption: None,
             digest: None,
@@ -212,7 +209,6 @@ impl Mechanism {
             encapsulates: false,
             derived_hash: None,
             base_value: BaseValue::Stays,
-            mac: None,
             generate_key: None,
         }
     }
@@ -220,7 +216,7 @@ impl Mechanism {
     /// Everything a mechanism may do, with what this one does.
     pub(super) fn abilities(&self) -> [Ability; 14] {
         let ability = |offered, flag, name, private| Ability { offered, flag, name, private };
-        let mac = self.mac.is_some();
+        let (signs, mac) = (self.signature.is_some(), self.is_mac());
         // What encrypts data, and whether that takes a secret key.
         let (encrypts, secret) = match self.encryption {
             None | Some(Encryption::Hybrid) => (false, false),
@@ -232,13 +228,13 @@ impl Mechanism {
         [
             ability(self.generate_key.is_some(), CKF_GENERATE, "generate", true),
             ability(self.generate_key_pair.is_some(), CKF_GENERATE_KEY_PAIR, "generate pair", true),
-            ability(self.sign.is_some() || mac, CKF_SIGN, "sign", true),
+            ability(signs, CKF_SIGN, "sign", true),
             ability(self.recover.is_some(), CKF_SIGN_RECOVER, "sign recover", true),
             ability(encrypts, CKF_DECRYPT, "decrypt", true),
             ability(self.derive.is_some(), CKF_DERIVE, "derive", true),
             ability(self.wraps, CKF_UNWRAP, "unwrap", true),
             ability(self.encapsulates, CKF_DECAPSULATE, "decapsulate", true),
-            ability(self.verify.is_some() || mac, CKF_VERIFY, "verify", mac),
+            ability(signs, CKF_VERIFY, "verify", mac),
             ability(self.recover.is_some(), CKF_VERIFY_RECOVER, "verify recover", false),
             ability(encrypts, CKF_ENCRYPT, "encrypt", secret),
             ability(self.wraps, CKF_WRAP, "wrap", secret),
@@ -264,14 +260,20 @@ impl Mechanism {
     /// PKCS#11 v3.1, C_MessageSignInit, C_MessageVerifyInit, C_MessageEncryptInit and
     /// C_MessageDecryptInit.
     fn message_flags(&self) -> CK_FLAGS {
-        let mac = self.mac.is_some();
-        let signs = if self.sign.is_some() || mac { CKF_MESSAGE_SIGN } else { 0 };
-        let verifies = if self.verify.is_some() || mac { CKF_MESSAGE_VERIFY } else { 0 };
+        let signs = match self.signature {
+            Some(_) => CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY,
+            None => 0,
+        };
         let aead = self.aead().is_some();
         let encrypts = if aead { CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT } else { 0 };
-        let whole = signs | verifies | encrypts;
-        let parts = whole != 0 && (self.hash.is_some() || mac || aead);
+        let whole = signs | encrypts;
+        let parts = whole != 0 && (self.hash.is_some() || self.is_mac() || aead);
         whole | if parts { CKF_MULTI_MESSAGE } else { 0 }
+    }
+
+    /// Whether it signs with a secret key.
+    pub(super) fn is_mac(&self) -> bool {
+        matches!(self.signature, Some(Signature::Mac(_)))
     }
 
     /// The mode that it encrypts with a tag by, if it does.
@@ -299,7 +301,7 @@ impl Mechanism {
         // PKCS#11 v3.1, "AES" and "HMAC mechanisms": bytes. "Generic secret key" and "SP800-108 Key
         // Derivation": bits.
         let aes = self.key_types.first() == Some(&CKK_AES);
-        let unit = if aes || self.mac.is_some() { 8 } else { 1 };
+        let unit = if aes || self.is_mac() { 8 } else { 1 };
         CK_MECHANISM_INFO {
             ulMinKeySize: sizes.iter().copied().min().unwrap_or(0) / unit,
             ulMaxKeySize: sizes.iter().copied().max().unwrap_or(0) / unit,

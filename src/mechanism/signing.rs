@@ -1,15 +1,11 @@
 //! Signing, whatever the mechanism.
 
-use cryptoki_sys::{
-    CKR_DATA_LEN_RANGE, CKR_FUNCTION_NOT_SUPPORTED, CKR_HOST_MEMORY, CKR_MECHANISM_INVALID,
-};
-use zeroize::Zeroizing;
+use cryptoki_sys::{CKR_FUNCTION_NOT_SUPPORTED, CKR_MECHANISM_INVALID};
 
-use super::cipher::MOST_AT_ONCE;
 use super::hash::Hasher;
-use super::mac::wanted;
+use super::mac::Making;
 use super::parameter::MechanismChoice;
-use super::row::{Mac, Mechanism, Sign};
+use super::row::{Sign, Signature, Verify};
 use super::task::{KeyFacts, Task, required};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, PrivateKey, Scheme};
@@ -17,14 +13,7 @@ use crate::tpm::{Abilities, PrivateKey, Scheme};
 /// A signature or MAC being made.
 pub struct Signing {
     task: Task,
-    how: How,
-    collected: Collected,
-}
-
-enum How {
-    Sign(Sign),
-    /// With how many of the MAC's bytes are wanted.
-    Mac(Mac, usize),
+    how: How<Sign>,
 }
 
 impl Signing {
@@ -45,10 +34,7 @@ impl Signing {
         check: bool,
     ) -> Result<Self> {
         let mut task = Task::new(choice, abilities, key)?;
-        let how = match task.row.mac {
-            Some(mac) => How::Mac(mac, wanted(&task, mac)?),
-            None => How::Sign(required(task.row, task.row.sign, "sign")?),
-        };
+        let how = How::new(&task, "sign", |sign, _| sign)?;
         if scheme.is_some() && scheme != task.row.bound_scheme {
             return Err(Error::new(
                 CKR_MECHANISM_INVALID,
@@ -57,30 +43,26 @@ impl Signing {
         }
         task.scheme = scheme;
         task.check = check;
-        let collected = Collected::new(task.row);
-        Ok(Self { task, how, collected })
+        Ok(Self { task, how })
     }
 
     /// Bytes of the signature, exactly.
     pub fn signature_len(&self) -> usize {
-        match self.how {
-            How::Sign(_) => self.task.key.signature_len(),
-            How::Mac(_, len) => len,
-        }
+        self.how.signature_len(&self.task)
     }
 
     /// Begins anew with data in parts.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn restart(&mut self) -> Result<()> {
-        self.collected.restart()
+        self.how.restart()
     }
 
     /// Takes a part of the data.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.collected.update(part)
+        self.how.update(part)
     }
 
     /// Signs `data`, which is all there is.
@@ -88,12 +70,10 @@ impl Signing {
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_DATA_INVALID`; `CKR_DEVICE_ERROR` for a signature that
     /// does not verify; those of the TPM.
     pub fn sign(&mut self, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-        match self.task.row.hash {
-            Some(hash) => self.run(&hash.digest(data), private),
-            None => {
-                check_message(self.task.row, data)?;
-                self.run(data, private)
-            }
+        match &mut self.how {
+            How::Whole(sign) => sign(&self.task, data, private),
+            How::Digest(sign, hasher) => sign(&self.task, &hasher.digest(data), private),
+            How::Mac(making) => Ok(making.whole(&self.task, data, private)?.to_vec()),
         }
     }
 
@@ -102,96 +82,70 @@ impl Signing {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; those of
     /// [`sign`](Self::sign).
     pub fn finish(&mut self, private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-        let collected = self.collected.finish()?;
-        self.run(&collected, private)
-    }
-
-    fn run(&self, data: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
-        match self.how {
-            How::Sign(sign) => sign(&self.task, data, private),
-            How::Mac(mac, len) => {
-                let mut made = (mac.run)(&self.task, data, private)?.to_vec();
-                made.truncate(len);
-                Ok(made)
-            }
+        match &mut self.how {
+            How::Whole(_) => Err(single_part()),
+            How::Digest(sign, hasher) => sign(&self.task, &hasher.finish(), private),
+            How::Mac(making) => Ok(making.finish(&self.task, private)?.to_vec()),
         }
     }
 }
 
-/// What the parts of a multi-part signature or verification come together in.
-pub(super) enum Collected {
-    /// They do not: the mechanism wants its data whole.
-    Nothing,
-    /// Their digest.
-    Digest(Hasher),
-    /// As they are, for a key that sees the message itself.
-    Message(Zeroizing<Vec<u8>>),
+/// What makes a signature of data, or checks one: `F` is what a mechanism with a pair of keys does.
+pub(super) enum How<F> {
+    /// `F`, with the data whole.
+    Whole(F),
+    /// `F`, with the digest of the data.
+    Digest(F, Hasher),
+    /// A MAC that is made; one that is checked is made again.
+    Mac(Making),
 }
 
-impl Collected {
-    pub(super) fn new(row: &Mechanism) -> Self {
-        match (row.hash, row.mac) {
-            (Some(hash), _) => Self::Digest(hash.hasher()),
-            (None, Some(_)) => Self::Message(Zeroizing::default()),
-            (None, None) => Self::Nothing,
+impl<F> How<F> {
+    /// `pair` picks what a mechanism with a pair of keys does.
+    ///
+    /// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
+    pub(super) fn new(
+        task: &Task,
+        what: &'static str,
+        pair: fn(Sign, Verify) -> F,
+    ) -> Result<Self> {
+        match required(task.row, task.row.signature, what)? {
+            Signature::Mac(mac) => Making::new(task, mac).map(Self::Mac),
+            Signature::Pair(sign, verify) => Ok(match task.row.hash {
+                Some(hash) => Self::Digest(pair(sign, verify), hash.hasher()),
+                None => Self::Whole(pair(sign, verify)),
+            }),
+        }
+    }
+
+    /// Bytes of the signature.
+    pub(super) fn signature_len(&self, task: &Task) -> usize {
+        match self {
+            Self::Whole(_) | Self::Digest(..) => task.key.signature_len(),
+            Self::Mac(making) => making.len(),
         }
     }
 
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub(super) fn restart(&mut self) -> Result<()> {
         match self {
-            Self::Nothing => return Err(single_part()),
-            Self::Digest(hasher) => hasher.restart(),
-            Self::Message(message) => *message = Zeroizing::default(),
+            Self::Whole(_) => return Err(single_part()),
+            Self::Digest(_, hasher) => hasher.restart(),
+            Self::Mac(making) => making.restart(),
         }
         Ok(())
     }
 
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that is too
-    /// long.
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that
+    /// is too long.
     pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
         match self {
-            Self::Nothing => return Err(single_part()),
-            Self::Digest(hasher) => hasher.update(part),
-            Self::Message(message) => append(message, part)?,
+            Self::Whole(_) => return Err(single_part()),
+            Self::Digest(_, hasher) => hasher.update(part),
+            Self::Mac(making) => making.update(part)?,
         }
         Ok(())
     }
-
-    pub(super) fn finish(&mut self) -> Result<Zeroizing<Vec<u8>>> {
-        match self {
-            Self::Nothing => Err(single_part()),
-            Self::Digest(hasher) => Ok(Zeroizing::new(hasher.finish())),
-            Self::Message(message) => Ok(std::mem::take(message)),
-        }
-    }
-}
-
-/// Errors: `CKR_DATA_LEN_RANGE`.
-pub(super) fn check_message(row: &Mechanism, message: &[u8]) -> Result<()> {
-    if row.mac.is_some() && message.len() > MOST_AT_ONCE { Err(too_long()) } else { Ok(()) }
-}
-
-fn too_long() -> Error {
-    Error::new(CKR_DATA_LEN_RANGE, "a message longer than the TPM MACs in one call")
-}
-
-/// Appends without leaving copies of what was there behind.
-fn append(message: &mut Zeroizing<Vec<u8>>, part: &[u8]) -> Result<()> {
-    let needed = message.len().saturating_add(part.len());
-    if needed > MOST_AT_ONCE {
-        return Err(too_long());
-    }
-    if needed > message.capacity() {
-        let mut larger = Zeroizing::new(Vec::new());
-        larger
-            .try_reserve_exact(needed.saturating_mul(2))
-            .map_err(|cause| Error::because(CKR_HOST_MEMORY, "a message to be MACed", cause))?;
-        larger.extend_from_slice(message);
-        *message = larger;
-    }
-    message.extend_from_slice(part);
-    Ok(())
 }
 
 /// The answer to parts of data for a mechanism that wants it whole.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::derivation::Keys;
 use super::derivation_parameter::{KdfParameter, NumberFormat, PrfInput};
-use super::mac::CMAC;
+use super::mac::cmac;
 use super::parameter::{BLOCK, Checked, invalid};
 use super::task::{KeyInUse, Task};
 use crate::error::{Error, Result};
@@ -268,7 +268,7 @@ impl Prf {
     fn run(self, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
         match self {
             Self::Hmac(hash) => key.hmac(hash, message, task.input_buffer),
-            Self::Cmac => (CMAC.run)(task, message, key),
+            Self::Cmac => cmac(task, message, key),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::aead::AeadMode;
 use super::hash::Hash;
 use super::kinds::*;
 use super::parameter::ParameterShape;
-use super::row::{Derive, Encryption, End, Mechanism};
+use super::row::{Derive, Encryption, End, Mechanism, Signature};
 use super::{
     key_pair, key_wrap, rsa_aes, rsa_oaep, rsa_pkcs1, rsa_raw, secret_key, simple_derivation,
 };
@@ -28,8 +28,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         ..rsa(row!(CKM_RSA_PKCS_KEY_PAIR_GEN))
     },
     Mechanism {
-        sign: Some(rsa_pkcs1::sign),
-        verify: Some(rsa_pkcs1::verify),
+        signature: Some(Signature::Pair(rsa_pkcs1::sign, rsa_pkcs1::verify)),
         recover: Some(rsa_pkcs1::recover),
         encryption: Some(rsa_pkcs1::ENCRYPTION),
         wraps: true,
@@ -37,8 +36,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
         ..rsa(row!(CKM_RSA_PKCS))
     },
     Mechanism {
-        sign: Some(rsa_raw::sign),
-        verify: Some(rsa_raw::verify),
+        signature: Some(Signature::Pair(rsa_raw::sign, rsa_raw::verify)),
         recover: Some(rsa_raw::recover),
         encryption: Some(rsa_raw::ENCRYPTION),
         encapsulates: true,

@@ -7,7 +7,7 @@ use cryptoki_sys::*;
 use super::derivation_parameter::{HkdfParameter, KdfParameter, NumberFormat, PrfInput, Salt};
 use super::hash::Hash;
 use super::parameter::{AeadParameter, MechanismChoice, Parameter, ParameterShape};
-use super::row::{Encryption, Mechanism, RunsIn};
+use super::row::{Encryption, Mechanism, RunsIn, Signature};
 use super::soft_key::{SoftKey, SoftTpm, ec_keys, everything, odd_rsa_key, rsa_key};
 use super::table::MECHANISMS;
 use super::*;
@@ -109,8 +109,13 @@ pub(super) fn keys(row: &Mechanism) -> Vec<SoftKey> {
     }
 }
 
+/// Whether a pair of keys signs and verifies by it.
+fn pair(row: &Mechanism) -> bool {
+    matches!(row.signature, Some(Signature::Pair(..)))
+}
+
 pub(super) fn signing_rows() -> impl Iterator<Item = &'static Mechanism> {
-    MECHANISMS.iter().filter(|row| row.sign.is_some())
+    MECHANISMS.iter().filter(|row| pair(row))
 }
 
 pub(super) fn signing(choice: &MechanismChoice, key: &SoftKey) -> Result<Signing> {
@@ -183,7 +188,7 @@ fn single_part_mechanisms_refuse_parts() {
     for row in MECHANISMS {
         for key in keys(row).into_iter().take(1) {
             let (choice, mut tpm) = (choice(row), SoftTpm::new(&key));
-            if row.sign.is_some() && row.hash.is_none() {
+            if pair(row) && row.hash.is_none() {
                 let mut signing = signing(&choice, &key).unwrap();
                 refused(signing.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
                 refused(signing.finish(&mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
@@ -212,7 +217,7 @@ fn a_mechanism_serves_only_the_functions_its_row_has() {
         } else {
             CKR_KEY_TYPE_INCONSISTENT
         };
-        if row.sign.is_none() && row.mac.is_none() {
+        if row.signature.is_none() {
             refused(Signing::new(&choice, &tpm, &key, None, true), no);
             refused(Verifying::new(&choice, &tpm, &key), no);
         }

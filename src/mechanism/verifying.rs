@@ -3,25 +3,17 @@
 use cryptoki_sys::{CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE};
 use subtle::ConstantTimeEq;
 
-use super::mac::wanted;
 use super::parameter::MechanismChoice;
-use super::row::{Mac, Verify};
-use super::signing::{Collected, check_message};
-use super::task::{KeyFacts, Task, required};
+use super::row::Verify;
+use super::signing::{How, single_part};
+use super::task::{KeyFacts, Task};
 use crate::error::{Error, Result};
-use crate::tpm::{Abilities, PrivateKey};
+use crate::tpm::{Abilities, PrivateKey, SecretBytes};
 
 /// A signature or MAC being checked.
 pub struct Verifying {
     task: Task,
-    how: How,
-    collected: Collected,
-}
-
-enum How {
-    Verify(Verify),
-    /// With how many of the MAC's bytes there must be.
-    Mac(Mac, usize),
+    how: How<Verify>,
 }
 
 impl Verifying {
@@ -33,23 +25,15 @@ impl Verifying {
     /// PKCS#11 v3.1, C_VerifyInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
         let task = Task::new(choice, abilities, key)?;
-        let how = match task.row.mac {
-            Some(mac) => How::Mac(mac, wanted(&task, mac)?),
-            None => How::Verify(required(task.row, task.row.verify, "verify")?),
-        };
-        let collected = Collected::new(task.row);
-        Ok(Self { task, how, collected })
+        let how = How::new(&task, "verify", |_, verify| verify)?;
+        Ok(Self { task, how })
     }
 
     /// Whether `signature` has the one length that it can have.
     ///
     /// Errors: `CKR_SIGNATURE_LEN_RANGE`.
     pub fn check_len(&self, signature: &[u8]) -> Result<()> {
-        let len = match self.how {
-            How::Verify(_) => self.task.key.signature_len(),
-            How::Mac(_, len) => len,
-        };
-        if signature.len() == len {
+        if signature.len() == self.how.signature_len(&self.task) {
             return Ok(());
         }
         Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a signature of another length"))
@@ -59,14 +43,14 @@ impl Verifying {
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn restart(&mut self) -> Result<()> {
-        self.collected.restart()
+        self.how.restart()
     }
 
     /// Takes a part of the data.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.collected.update(part)
+        self.how.update(part)
     }
 
     /// Checks that `signature` is of `data`, which is all there is. `secret` is the key in the TPM,
@@ -79,12 +63,12 @@ impl Verifying {
         signature: &[u8],
         secret: Option<impl PrivateKey>,
     ) -> Result<()> {
-        match self.task.row.hash {
-            Some(hash) => self.run(&hash.digest(data), signature, secret),
-            None => {
-                check_message(self.task.row, data)?;
-                self.run(data, signature, secret)
-            }
+        match &mut self.how {
+            How::Whole(verify) => verify(&self.task, data, signature),
+            How::Digest(verify, hasher) => verify(&self.task, &hasher.digest(data), signature),
+            How::Mac(making) => same(making.len(), signature, || {
+                making.whole(&self.task, data, &mut secret.ok_or_else(keyless)?)
+            }),
         }
     }
 
@@ -93,24 +77,30 @@ impl Verifying {
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; those of
     /// [`verify`](Self::verify).
     pub fn finish(&mut self, signature: &[u8], secret: Option<impl PrivateKey>) -> Result<()> {
-        let collected = self.collected.finish()?;
-        self.run(&collected, signature, secret)
+        match &mut self.how {
+            How::Whole(_) => Err(single_part()),
+            How::Digest(verify, hasher) => verify(&self.task, &hasher.finish(), signature),
+            How::Mac(making) => same(making.len(), signature, || {
+                making.finish(&self.task, &mut secret.ok_or_else(keyless)?)
+            }),
+        }
     }
+}
 
-    fn run(&self, data: &[u8], signature: &[u8], secret: Option<impl PrivateKey>) -> Result<()> {
-        let (mac, len) = match self.how {
-            How::Verify(verify) => return verify(&self.task, data, signature),
-            How::Mac(mac, len) => (mac, len),
-        };
-        if signature.len() != len {
-            return Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a MAC of another length"));
-        }
-        let mut secret = secret.ok_or_else(|| Error::bug("a MAC without its key"))?;
-        let made = (mac.run)(&self.task, data, &mut secret)?;
-        if bool::from(made.get(..len).unwrap_or_default().ct_eq(signature)) {
-            Ok(())
-        } else {
-            Err(Error::new(CKR_SIGNATURE_INVALID, "the MAC is another"))
-        }
+/// Whether `given` is the MAC of `len` bytes that `make` makes.
+///
+/// Errors: `CKR_SIGNATURE_LEN_RANGE` before it is made; `CKR_SIGNATURE_INVALID`.
+fn same(len: usize, given: &[u8], make: impl FnOnce() -> Result<SecretBytes>) -> Result<()> {
+    if given.len() != len {
+        return Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a MAC of another length"));
     }
+    if bool::from(make()?.ct_eq(given)) {
+        Ok(())
+    } else {
+        Err(Error::new(CKR_SIGNATURE_INVALID, "the MAC is another"))
+    }
+}
+
+fn keyless() -> Error {
+    Error::bug("a MAC without its key")
 }
