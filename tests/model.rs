@@ -32,6 +32,8 @@ mod searches;
 mod state;
 #[path = "model/step.rs"]
 mod step;
+#[path = "model/tokens.rs"]
+mod tokens;
 
 /// The sequences are shared out, so that the tests run side by side.
 macro_rules! shares {

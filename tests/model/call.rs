@@ -81,6 +81,13 @@ pub enum Call {
     CloseAll(CK_SLOT_ID),
     SessionInfo(SessionPick),
     TokenInfo(CK_SLOT_ID),
+    InitToken {
+        slot: CK_SLOT_ID,
+        pin: PinPick,
+        label: &'static str,
+        /// After closing the slot's sessions.
+        alone: bool,
+    },
     Login(SessionPick, CK_USER_TYPE, PinPick),
     Logout(SessionPick),
     InitPin(SessionPick, PinPick),
@@ -125,6 +132,9 @@ const SUBJECT: &[u8] = b"\x30\x10\x31\x0e\x30\x0c\x06\x03\x55\x04\x03\x0c\x05mod
 
 const NO_SLOT: CK_SLOT_ID = 77;
 
+/// What tokens are called that are made anew.
+const LABELS: [&str; 2] = ["anew", "\u{e9}tiquette of thirty-two bytes.."];
+
 /// A case: some calls that make the interesting states likely, then anything.
 pub fn sequences(calls: usize) -> impl Strategy<Value = Vec<Call>> {
     (openings(), vec(call(), calls)).prop_map(|(mut first, mut rest)| {
@@ -147,10 +157,17 @@ fn openings() -> impl Strategy<Value = Vec<Call>> {
     let officer = vec![open(1, rw), Call::Login(first, CKU_SO, PinPick::Right)];
     let mut new_pin = officer.clone();
     new_pin.push(Call::InitPin(first, PinPick::New(0)));
+    let mut anew =
+        vec![Call::InitToken { slot: 1, pin: PinPick::Right, label: LABELS[0], alone: false }];
+    anew.extend(officer.clone());
+    anew.push(Call::InitPin(first, PinPick::New(1)));
+    anew.push(Call::Logout(first));
+    anew.push(Call::Login(first, CKU_USER, PinPick::Right));
     prop_oneof![
         1 => Just(Vec::new()),
         1 => Just(vec![open(0, rw)]),
         1 => Just(new_pin),
+        1 => Just(anew),
         2 => Just(user),
         6 => Just(found),
         4 => Just(two),
@@ -198,7 +215,10 @@ fn logins() -> impl Strategy<Value = Call> {
     ];
     let mostly_right = prop_oneof![12 => Just(PinPick::Right), 1 => Just(PinPick::Wrong)];
     let new = prop_oneof![5 => (0u8..3).prop_map(PinPick::New), 1 => Just(PinPick::Short)];
+    let init_token = (slot(), mostly_right.clone(), select(&LABELS[..]), any::<bool>())
+        .prop_map(|(slot, pin, label, alone)| InitToken { slot, pin, label, alone });
     prop_oneof![
+        1 => init_token,
         24 => (session(), user, mostly_right.clone())
             .prop_map(|(session, user, pin)| Login(session, user, pin)),
         6 => session().prop_map(Logout),

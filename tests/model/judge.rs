@@ -1,5 +1,5 @@
 //! What a call may answer, by the specification: the model judges an answer, then learns from it.
-//! Here the verdict, and the calls about sessions, logins and tokens.
+//! Here the verdict, and the calls about sessions and logins.
 
 use cryptoki_sys::*;
 
@@ -113,6 +113,7 @@ impl Model {
             }
             Step::SessionInfo { session } => self.session_info(*session, answer),
             Step::TokenInfo { slot } => self.token_info(*slot, answer),
+            Step::InitToken { slot, pin, label } => self.init_token(*slot, pin, label, answer),
             Step::Login { session, user, pin } => self.log_in(*session, *user, pin, answer),
             Step::Logout { session } => {
                 let slot = self.sessions[session].slot;
@@ -142,7 +143,7 @@ impl Model {
         self.sessions[&session].slot
     }
 
-    fn token(&mut self, slot: CK_SLOT_ID) -> &mut Slot {
+    pub(super) fn token(&mut self, slot: CK_SLOT_ID) -> &mut Slot {
         self.slots.get_mut(&slot).expect("a session is on one of the tokens")
     }
 
@@ -179,27 +180,6 @@ impl Model {
         check(answer.given == expected, || format!("{:?}, expected {expected:?}", answer.given))
     }
 
-    fn token_info(&self, slot: CK_SLOT_ID, answer: &Answer) -> Verdict {
-        let unknown = !self.slots.contains_key(&slot);
-        if !Rules::new().must(unknown, CKR_SLOT_ID_INVALID).judge(answer.rv)? {
-            return Ok(());
-        }
-        let Given::TokenInfo { flags, sessions, rw_sessions } = answer.given else {
-            return Err("no token information".into());
-        };
-        let set = CKF_TOKEN_INITIALIZED | CKF_USER_PIN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_RNG;
-        let clear = CKF_WRITE_PROTECTED
-            | CKF_PROTECTED_AUTHENTICATION_PATH
-            | CKF_USER_PIN_LOCKED
-            | CKF_SO_PIN_LOCKED;
-        check(flags & (set | clear) == set, || format!("token flags 0x{flags:x}"))?;
-        let (all, rw) = self.session_counts(slot);
-        let right = |said, is: usize| said == CK_UNAVAILABLE_INFORMATION || said == is as CK_ULONG;
-        check(right(sessions, all) && right(rw_sessions, rw), || {
-            format!("{sessions} sessions, {rw_sessions} of them R/W; it has {all} and {rw}")
-        })
-    }
-
     fn log_in(
         &mut self,
         session: CK_SESSION_HANDLE,
@@ -217,15 +197,20 @@ impl Model {
         let mut rules = Rules::new();
         match user {
             CKU_USER | CKU_SO => {
-                let right = if user == CKU_SO { &token.so_pin } else { &token.user_pin };
+                let right = match user {
+                    CKU_SO => Some(&token.so_pin),
+                    _ => token.user_pin.as_ref(),
+                };
                 let another = login.is_some_and(|in_now| in_now != user);
                 rules
                     .must(login == Some(user), CKR_USER_ALREADY_LOGGED_IN)
                     .must(another, CKR_USER_ANOTHER_ALREADY_LOGGED_IN)
                     .must(user == CKU_SO && ro_open, CKR_SESSION_READ_ONLY_EXISTS);
                 // A PIN is tried, and counted, only where the login could be.
-                let wrong = pin != right && !rules.refuses();
-                rules.must(wrong, CKR_PIN_INCORRECT);
+                let could = !rules.refuses();
+                rules
+                    .must(could && right.is_none(), CKR_USER_PIN_NOT_INITIALIZED)
+                    .must(could && right.is_some_and(|right| pin != right), CKR_PIN_INCORRECT);
             }
             // No key here asks for it.
             CKU_CONTEXT_SPECIFIC => _ = rules.must(true, CKR_OPERATION_NOT_INITIALIZED),
@@ -237,46 +222,6 @@ impl Model {
         }
         Ok(())
     }
-
-    fn init_pin(&mut self, session: CK_SESSION_HANDLE, pin: &[u8], answer: &Answer) -> Verdict {
-        let slot = self.slot_of(session);
-        let so_in = self.login(slot) == Some(CKU_SO);
-        let changed = Rules::new()
-            .must(!so_in, CKR_USER_NOT_LOGGED_IN)
-            .must(!self.sessions[&session].rw, CKR_SESSION_READ_ONLY)
-            .must(!good_new_pin(pin), CKR_PIN_LEN_RANGE)
-            .judge(answer.rv)?;
-        if changed {
-            self.token(slot).user_pin = pin.into();
-        }
-        Ok(())
-    }
-
-    fn set_pin(
-        &mut self,
-        session: CK_SESSION_HANDLE,
-        old: &[u8],
-        new: &[u8],
-        answer: &Answer,
-    ) -> Verdict {
-        let Session { slot, rw, .. } = self.sessions[&session];
-        let so_in = self.login(slot) == Some(CKU_SO);
-        let token = self.token(slot);
-        let pin = if so_in { &mut token.so_pin } else { &mut token.user_pin };
-        let mut rules = Rules::new();
-        rules.must(!rw, CKR_SESSION_READ_ONLY);
-        if rw {
-            rules.must(old != pin, CKR_PIN_INCORRECT).must(!good_new_pin(new), CKR_PIN_LEN_RANGE);
-        }
-        if rules.judge(answer.rv)? {
-            *pin = new.into();
-        }
-        Ok(())
-    }
-}
-
-fn good_new_pin(pin: &[u8]) -> bool {
-    (4..=255).contains(&pin.len())
 }
 
 impl Step {
@@ -287,7 +232,8 @@ impl Step {
             | Self::Finalize
             | Self::Open { .. }
             | Self::CloseAll { .. }
-            | Self::TokenInfo { .. } => None,
+            | Self::TokenInfo { .. }
+            | Self::InitToken { .. } => None,
             Self::Close { session }
             | Self::SessionInfo { session }
             | Self::Login { session, .. }

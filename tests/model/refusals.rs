@@ -14,7 +14,7 @@ const ECDSA: Mechanism = Mechanism { ckm: CKM_ECDSA, parameter: false };
 
 /// The model, with sessions 1 (R/W) and 2 (R/O) open on the first slot.
 fn model() -> Model {
-    let mut model = Model::new(&SLOTS, b"officer", b"user");
+    let mut model = Model::new(&SLOTS, b"officer", b"user", "label");
     tell(&mut model, &open(RW), Given::Session(1));
     tell(&mut model, &open(CKF_SERIAL_SESSION), Given::Session(2));
     model
@@ -169,6 +169,41 @@ fn the_model_knows_each_session_state() {
     tell(&mut model, &Step::Close { session: 2 }, Given::Nothing);
     tell(&mut model, &login(CKU_SO, b"officer"), Given::Nothing);
     assert_eq!(believed(&model, 1), [CKS_RW_SO_FUNCTIONS]);
+}
+
+#[test]
+fn the_model_knows_what_making_a_token_anew_takes_and_destroys() {
+    let mut model = with_object();
+    let init = |pin: &[u8]| Step::InitToken { slot: SLOTS[0], pin: pin.to_vec(), label: "anew" };
+    only(&model, &init(b"officer"), CKR_SESSION_EXISTS);
+    tell(&mut model, &Step::CloseAll { slot: SLOTS[0] }, Given::Nothing);
+    only(&model, &init(b"user"), CKR_PIN_INCORRECT);
+    tell(&mut model, &init(b"officer"), Given::Nothing);
+
+    let info = |label: &str, flags| Given::TokenInfo {
+        flags: CKF_TOKEN_INITIALIZED | CKF_LOGIN_REQUIRED | CKF_RNG | flags,
+        sessions: 0,
+        rw_sessions: 0,
+        label: format!("{label:32}").into_bytes(),
+    };
+    let ask = Step::TokenInfo { slot: SLOTS[0] };
+    assert!(believes(&model, &ask, CKR_OK, info("anew", 0)));
+    assert!(!believes(&model, &ask, CKR_OK, info("label", 0)));
+    assert!(!believes(&model, &ask, CKR_OK, info("anew", CKF_USER_PIN_INITIALIZED)));
+
+    tell(&mut model, &open(RW), Given::Session(3));
+    let login = |user, pin: &[u8]| Step::Login { session: 3, user, pin: pin.to_vec() };
+    only(&model, &login(CKU_USER, b"user"), CKR_USER_PIN_NOT_INITIALIZED);
+    tell(&mut model, &login(CKU_SO, b"officer"), Given::Nothing);
+    let set = Step::InitPin { session: 3, pin: b"user".to_vec() };
+    tell(&mut model, &set, Given::Nothing);
+    tell(&mut model, &Step::Logout { session: 3 }, Given::Nothing);
+    tell(&mut model, &login(CKU_USER, b"user"), Given::Nothing);
+    let search = Step::FindInit { session: 3, template: vec![] };
+    tell(&mut model, &search, Given::Nothing);
+    let find = Step::Find { session: 3, max: 5 };
+    assert!(!believes(&model, &find, CKR_OK, Given::Found(vec![(9, None)])), "nothing is left");
+    assert!(believes(&model, &find, CKR_OK, Given::Found(vec![])));
 }
 
 #[test]

@@ -45,21 +45,29 @@ impl Model {
             Call::CloseAll(slot) => Step::CloseAll { slot: *slot },
             Call::SessionInfo(session) => Step::SessionInfo { session: s(session) },
             Call::TokenInfo(slot) => Step::TokenInfo { slot: *slot },
+            Call::InitToken { slot, pin, label, alone } => {
+                let pin = self.pick_pin(*slot, CKU_SO, *pin);
+                let init = Step::InitToken { slot: *slot, pin, label };
+                let close = alone.then_some(Step::CloseAll { slot: *slot });
+                return close.into_iter().chain([init]).collect();
+            }
             Call::Login(session, user, pin) => {
                 let session = s(session);
-                Step::Login { session, user: *user, pin: self.pick_pin(session, *user, *pin) }
+                let pin = self.pick_pin(self.slot_or_first(session), *user, *pin);
+                Step::Login { session, user: *user, pin }
             }
             Call::Logout(session) => Step::Logout { session: s(session) },
             Call::InitPin(session, pin) => {
                 let session = s(session);
-                Step::InitPin { session, pin: self.pick_pin(session, CKU_USER, *pin) }
+                let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
+                Step::InitPin { session, pin }
             }
             Call::SetPin(session, old, new) => {
                 let session = s(session);
-                let so = self.sessions.get(&session).and_then(|it| self.login(it.slot));
-                let whose = so.unwrap_or(CKU_USER);
-                let old = self.pick_pin(session, whose, *old);
-                Step::SetPin { session, old, new: self.pick_pin(session, whose, *new) }
+                let slot = self.slot_or_first(session);
+                let whose = self.login(slot).unwrap_or(CKU_USER);
+                let old = self.pick_pin(slot, whose, *old);
+                Step::SetPin { session, old, new: self.pick_pin(slot, whose, *new) }
             }
             Call::Create(session, template) => {
                 Step::Create { session: s(session), template: template.clone() }
@@ -249,12 +257,16 @@ impl Model {
         choose(used.collect(), which)
     }
 
-    fn pick_pin(&self, session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pick: PinPick) -> Vec<u8> {
-        let slot = self.sessions.get(&session).map_or(SLOTS[0], |session| session.slot);
-        let token = &self.slots[&slot];
+    /// The slot of a session, and one for those that are not open.
+    fn slot_or_first(&self, session: CK_SESSION_HANDLE) -> CK_SLOT_ID {
+        self.sessions.get(&session).map_or(SLOTS[0], |session| session.slot)
+    }
+
+    fn pick_pin(&self, slot: CK_SLOT_ID, user: CK_USER_TYPE, pick: PinPick) -> Vec<u8> {
+        let token = self.slots.get(&slot).unwrap_or(&self.slots[&SLOTS[0]]);
         match pick {
             PinPick::Right if user == CKU_SO => token.so_pin.clone(),
-            PinPick::Right => token.user_pin.clone(),
+            PinPick::Right => token.user_pin.clone().unwrap_or(b"none is set".into()),
             PinPick::Wrong => b"certainly not it".to_vec(),
             PinPick::Short => b"123".to_vec(),
             PinPick::New(which) => [&b"new pin "[..], &[b'0' + which]].concat(),
@@ -359,7 +371,8 @@ impl Call {
             | Self::Restart
             | Self::Open { .. }
             | Self::CloseAll(_)
-            | Self::TokenInfo(_) => None,
+            | Self::TokenInfo(_)
+            | Self::InitToken { .. } => None,
             Self::Close(session)
             | Self::SessionInfo(session)
             | Self::Login(session, ..)

@@ -30,8 +30,10 @@ pub struct Model {
 #[derive(Clone, Debug)]
 pub struct Slot {
     pub login: Option<CK_USER_TYPE>,
-    pub user_pin: Vec<u8>,
+    /// None from `C_InitToken` to `C_InitPIN`.
+    pub user_pin: Option<Vec<u8>>,
     pub so_pin: Vec<u8>,
+    pub label: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -134,8 +136,9 @@ impl Session {
 
 impl Model {
     /// An initialised library with tokens whose PINs are known, and nothing on them.
-    pub fn new(slots: &[CK_SLOT_ID], so_pin: &[u8], user_pin: &[u8]) -> Self {
-        let token = || Slot { login: None, user_pin: user_pin.into(), so_pin: so_pin.into() };
+    pub fn new(slots: &[CK_SLOT_ID], so_pin: &[u8], user_pin: &[u8], label: &'static str) -> Self {
+        let token =
+            || Slot { login: None, user_pin: Some(user_pin.into()), so_pin: so_pin.into(), label };
         Self {
             initialized: true,
             slots: slots.iter().map(|slot| (*slot, token())).collect(),

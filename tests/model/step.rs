@@ -69,6 +69,11 @@ pub enum Step {
     TokenInfo {
         slot: CK_SLOT_ID,
     },
+    InitToken {
+        slot: CK_SLOT_ID,
+        pin: Vec<u8>,
+        label: &'static str,
+    },
     Login {
         session: CK_SESSION_HANDLE,
         user: CK_USER_TYPE,
@@ -211,6 +216,7 @@ pub enum Given {
         flags: CK_FLAGS,
         sessions: CK_ULONG,
         rw_sessions: CK_ULONG,
+        label: Vec<u8>,
     },
 }
 
