@@ -224,6 +224,12 @@ fn is_gone(rc: u32) -> bool {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Half a command may have gone out, and nothing more may fail while this unwinds: the
+            // next turn looks what is loaded.
+            self.state.loaded.forget();
+            self.doubt("a panic ended this one");
+        }
         for handle in self.state.loaded.take_surplus(self.sharing) {
             self.flush(handle);
         }

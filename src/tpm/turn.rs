@@ -75,7 +75,8 @@ impl Turnstile {
     /// the turn does not come in time or the lock file fails.
     pub(in crate::tpm) fn enter(&mut self, deadline: Deadline) -> Result<Taken> {
         if self.turn.is_some() {
-            return Err(Error::bug("the TPM's turn was taken twice"));
+            // A panic came between its beginning and whoever gives it back.
+            self.leave_in_disorder();
         }
         let me = self.taker()?;
         let mut file = self.locked(deadline)?;

@@ -124,12 +124,15 @@ fn two_links_in_one_process_exclude_each_other() {
 }
 
 #[test]
-fn a_turn_cannot_be_taken_twice() {
+fn a_turn_that_was_never_given_back_is_followed_by_one_that_has_to_look() {
     let bench = Bench::new();
-    let mut link = bench.turnstile();
+    let (mut link, mut other) = (bench.turnstile(), bench.turnstile());
     link.enter(soon()).unwrap();
-    assert!(link.enter(soon()).is_err());
-    assert!(link.inside(), "and the first one still holds");
+    assert_eq!(link.enter(soon()).unwrap(), Taken::Unknown);
+    assert!(link.inside());
+    assert!(other.enter(Deadline::after(Duration::ZERO)).is_err(), "nobody else is let in");
+    link.leave(&leftovers());
+    assert_eq!(other.enter(soon()).unwrap(), Taken::Others(leftovers()));
 }
 
 #[test]
