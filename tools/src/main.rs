@@ -9,6 +9,7 @@
 //! | `token.rs`, `lockout.rs`, `random.rs` | the token itself and its TPM |
 //! | `status.rs`, `doctor/` | how it all fares |
 //! | `setup/`, `demo.rs` | other programs put to work with it |
+//! | `disk/` | a volume's passphrase, where there is no systemd |
 //! | `generate.rs`, `schema.rs`, `docs.rs` | manual, completions, the description of --json |
 
 // Where a CK_ULONG is narrower than the u64 of a report these conversions are needed.
@@ -16,6 +17,7 @@
 
 mod cert;
 mod demo;
+mod disk;
 #[cfg(test)]
 mod docs;
 mod doctor;
@@ -88,6 +90,9 @@ enum Command {
     Lockout(lockout::Command),
     /// Print the pkcs11: URI that a program wants
     Uri(uri::Arguments),
+    /// LUKS2 volumes that systemd-cryptenroll enrolled, where no systemd opens them
+    #[command(subcommand)]
+    Disk(disk::Command),
     /// Put a program to work with a token: each step is shown before it is done
     #[command(subcommand)]
     Setup(setup::Command),
@@ -153,6 +158,7 @@ fn run(out: Output, command: Command) -> Result<()> {
         Command::Random(arguments) => random::run(out, &admin, &arguments),
         Command::Lockout(command) => lockout::run(out, &admin, command),
         Command::Uri(arguments) => uri::run(out, &admin, &arguments),
+        Command::Disk(command) => disk::run(out, &admin, command),
         Command::Setup(command) => setup::run(out, &admin, command),
         Command::Generate(_) | Command::Demo => Ok(()),
     }

@@ -4,7 +4,9 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::{cert, demo, doctor, key, lockout, object, output, random, setup, status, token, uri};
+use crate::{
+    cert, demo, disk, doctor, key, lockout, object, output, random, setup, status, token, uri,
+};
 
 /// What each command answers, by the command's words.
 macro_rules! answers {
@@ -63,6 +65,8 @@ answers! {
     "lockout show" => lockout::LockoutReport,
     "lockout reset" => lockout::LockoutReport,
     "uri" => uri::UriReport,
+    "disk check" => disk::CheckReport,
+    "disk passphrase" => disk::PassphraseReport,
     "setup disk" => setup::SetupReport,
     "setup openvpn" => setup::SetupReport,
     "setup strongswan" => setup::SetupReport,

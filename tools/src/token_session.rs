@@ -82,10 +82,15 @@ impl<'a> Session<'a> {
     /// The same with the user logged in.
     pub fn of_user(admin: &'a Admin, slot: Slot, pin: &Source) -> Result<Self> {
         let mut session = Self::open(admin, slot)?;
-        let pin = pin.read()?;
-        session.login(CKU_USER, &pin)?;
-        session.pin = Some(pin);
+        session.login_user(pin)?;
         Ok(session)
+    }
+
+    pub fn login_user(&mut self, pin: &Source) -> Result<()> {
+        let pin = pin.read()?;
+        self.login(CKU_USER, &pin)?;
+        self.pin = Some(pin);
+        Ok(())
     }
 
     pub fn login(&self, who: CK_USER_TYPE, pin: &[u8]) -> Result<()> {
@@ -243,6 +248,25 @@ impl<'a> Session<'a> {
         self.approve(key)?;
         self.call(|call| call.decrypt(data, Sink(&mut result)))?;
         Ok(result)
+    }
+
+    /// What a key and another's public point come to (CKM_ECDH1_DERIVE without a KDF); empty where
+    /// the module gives none away.
+    pub fn agree(&self, private: Handle, public: Vec<u8>) -> Result<Vec<u8>> {
+        let parameter = Parameter::Ecdh { kdf: CKD_NULL, shared: Vec::new(), public };
+        let choice = MechanismChoice { ckm: CKM_ECDH1_DERIVE, parameter };
+        let template = vec![
+            ulong(CKA_CLASS, CKO_SECRET_KEY),
+            ulong(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
+            flag(CKA_TOKEN, false),
+            flag(CKA_SENSITIVE, false),
+            flag(CKA_EXTRACTABLE, true),
+        ];
+        let made = self.call(|call| call.derive_keys(&choice, private, &[template], &mut None))?;
+        match made.as_slice() {
+            [secret] => Ok(self.attribute(*secret, CKA_VALUE)?.unwrap_or_default()),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Random bytes of the TPM.

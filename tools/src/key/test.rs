@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::name::Name;
 use crate::output::{Output, Report, Style};
 use crate::slot::AsUser;
-use crate::token_session::{Handle, Session, bytes, flag, plain, ulong};
+use crate::token_session::{Handle, Session, bytes, flag, plain};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -115,24 +115,9 @@ fn derives(session: &Session<'_>, key: &Key, private: Handle) -> Result<()> {
         )
     })?;
     let other_point = session.attribute(other_public, CKA_EC_POINT)?.unwrap_or_default();
-    let ours = agree(session, private, other_point)?;
-    let theirs = agree(session, other_private, own_point)?;
+    let ours = session.agree(private, other_point)?;
+    let theirs = session.agree(other_private, own_point)?;
     if !ours.is_empty() && ours == theirs { Ok(()) } else { Err(wrong("the key agreement")) }
-}
-
-fn agree(session: &Session<'_>, private: Handle, public: Vec<u8>) -> Result<Vec<u8>> {
-    let parameter = Parameter::Ecdh { kdf: CKD_NULL, shared: Vec::new(), public };
-    let choice = MechanismChoice { ckm: CKM_ECDH1_DERIVE, parameter };
-    let template = vec![
-        ulong(CKA_CLASS, CKO_SECRET_KEY),
-        ulong(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
-        flag(CKA_TOKEN, false),
-        flag(CKA_SENSITIVE, false),
-        flag(CKA_EXTRACTABLE, true),
-    ];
-    let made = session.call(|call| call.derive_keys(&choice, private, &[template], &mut None))?;
-    let secret = made.first().copied().ok_or_else(|| wrong("the key agreement"))?;
-    Ok(session.attribute(secret, CKA_VALUE)?.unwrap_or_default())
 }
 
 fn public_of(key: &Key) -> Result<Handle> {

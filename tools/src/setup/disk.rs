@@ -1,18 +1,17 @@
 //! `hierarkey setup disk`: a LUKS2 volume that systemd opens with the token's key.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use hierarkey::admin::Admin;
 use hierarkey::cryptoki::*;
-use serde_json::Value;
 
 use super::keys::{self, KeyWanted};
 use super::module::p11_kit_files;
 use super::plan::{Action, Manner, Plan};
+use crate::disk::header::Volume;
 use crate::failure::{Failure, Result};
 use crate::key::generate::{KeyType, Use};
 use crate::key::info;
@@ -70,54 +69,6 @@ impl DiskKey {
     }
 }
 
-/// What a LUKS2 volume says of itself.
-struct Volume {
-    uuid: String,
-    /// The URIs of the tokens that systemd enrolled in it.
-    enrolled: Vec<String>,
-}
-
-/// No header is larger (LUKS2 on-disk format, "JSON area").
-const LARGEST_HEADER: u64 = 4 << 20;
-/// Bytes of the binary header, before the JSON area.
-const BINARY_HEADER: u64 = 4096;
-
-/// Reads a LUKS2 header: magic, version 2 and size in big-endian order, the UUID as 40 bytes of text
-/// at 168; then the JSON area.
-fn read_volume(device: &Path) -> Result<Volume> {
-    let failed = |error: std::io::Error| Failure::reading(device, &error);
-    let mut header = Vec::new();
-    let file = fs::File::open(device).map_err(failed)?;
-    file.take(LARGEST_HEADER).read_to_end(&mut header).map_err(failed)?;
-    if !header.starts_with(b"LUKS\xba\xbe\0\x02") || header.len() < 4096 {
-        return Err(Failure::input(format!(
-            "{}: is no LUKS2 volume: cryptsetup luksFormat --type luks2 makes one, cryptsetup \
-             convert --type luks2 brings up a LUKS1 one",
-            device.display()
-        )));
-    }
-    let text = |from: usize, to: usize| {
-        let field = header.get(from..to).unwrap_or_default();
-        let field = field.split(|byte| *byte == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(field).into_owned()
-    };
-    let uuid = text(168, 208);
-    if uuid.len() != 36 || !uuid.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
-        let why = format!("{}: its LUKS2 header has no UUID", device.display());
-        return Err(Failure::input(why));
-    }
-    let size = header.get(8..16).and_then(|size| Some(u64::from_be_bytes(size.try_into().ok()?)));
-    let size = usize::try_from(size.unwrap_or_default().min(LARGEST_HEADER)).unwrap_or_default();
-    // A volume whose JSON cannot be read has no token that we know of: cryptsetup will say more.
-    let json = serde_json::from_str(&text(BINARY_HEADER as usize, size)).unwrap_or(Value::Null);
-    let tokens = json["tokens"].as_object().into_iter().flat_map(|tokens| tokens.values());
-    let enrolled = tokens
-        .filter(|token| token["type"] == "systemd-pkcs11")
-        .filter_map(|token| token["pkcs11-uri"].as_str().map(str::to_owned))
-        .collect();
-    Ok(Volume { uuid, enrolled })
-}
-
 /// Keys besides `label` that systemd would find as good: it takes a token only if there is one.
 fn rivals(session: &Session<'_>, label: &str) -> Result<Vec<String>> {
     let mut rivals = Vec::new();
@@ -131,7 +82,7 @@ fn rivals(session: &Session<'_>, label: &str) -> Result<Vec<String>> {
 }
 
 pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
-    let Volume { uuid, enrolled } = read_volume(&arguments.device)?;
+    let Volume { uuid, enrolled } = Volume::read(&arguments.device)?;
     let session = keys::look(admin, &arguments.who)?;
     let facts = session.facts()?;
     let rivals = rivals(&session, &arguments.label)?;
@@ -160,13 +111,14 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     }
     let device = arguments.device.display().to_string();
     // A key that is made anew opens nothing that the old one was enrolled for.
-    if key.is_none() || !enrolled.contains(&uri::of_token(facts)) {
+    let uri = uri::of_token(facts);
+    if key.is_none() || !enrolled.iter().any(|one| one.uri == uri) {
         plan.step(
             "Enrol the token's key in the volume: it asks for the volume's passphrase and the \
              token's PIN",
             Action::Run(vec![
                 "systemd-cryptenroll".into(),
-                format!("--pkcs11-token-uri={}", uri::of_token(facts)),
+                format!("--pkcs11-token-uri={uri}"),
                 device,
             ]),
         );
@@ -181,7 +133,8 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     }
     plan.note(
         "a volume that the machine itself boots from is opened before the root file system is \
-         there: make the initramfs anew (dracut -f, or update-initramfs -u)",
+         there: make the initramfs anew (dracut -f; with update-initramfs -u the crypttab needs \
+         the option keyscript=decrypt_hierarkey in place of pkcs11-uri=auto)",
     );
     if Command::new("systemd-cryptenroll").arg("--version").output().is_err() {
         plan.note("systemd-cryptenroll is not installed: it is part of systemd");

@@ -173,7 +173,11 @@ pub fn described(arguments: &[&str], stdout: &[u8]) -> Value {
 /// "key list" of a command line.
 fn command_name(arguments: &[&str]) -> String {
     match arguments {
-        [family @ ("token" | "key" | "cert" | "object" | "lockout" | "setup"), what, ..] => {
+        [
+            family @ ("token" | "key" | "cert" | "object" | "lockout" | "disk" | "setup"),
+            what,
+            ..,
+        ] => {
             format!("{family} {what}")
         }
         [one, ..] => (*one).to_owned(),
