@@ -140,23 +140,35 @@ fn c074_padding_costs_nothing_when_the_buffer_was_too_small() {
     assert_eq!(empty, Err(CKR_ENCRYPTED_DATA_LEN_RANGE));
 }
 
+/// Behind its last value the counter would begin anew, and the key stream with it.
 #[test]
-fn a_counter_goes_round_within_its_bits() {
+fn a_counter_counts_to_its_last_value_and_no_further() {
     let t = Token::new();
     let session = t.user();
     let key = t.p.aes_key(session, &hex(KEY));
-    let plain = vec![0; 64];
-    for bits in [1u64, 8, 32, 64, 127, 128] {
-        let mut block = [0xff; 16];
-        block[0] = 0x7f;
-        let number = u128::from_be_bytes(block);
+    let (ecb, plain) = (|| Mech::plain(CKM_AES_ECB), vec![0; 64]);
+    for (bits, left) in [(1u64, 1usize), (1, 2), (2, 3), (8, 3), (32, 2), (127, 1), (128, 4)] {
         let mask = u128::MAX >> (128 - bits);
-        let stream = t.p.encrypt(session, ctr(bits, block), key, &plain).unwrap();
+        let number = (0x7f << 120) & !mask | (mask - (left as u128 - 1));
+        let mech = || ctr(bits, number.to_be_bytes());
+        let (fits, over) = (&plain[..16 * left], [&plain[..16 * left], &[0]].concat());
+        let stream = t.p.encrypt(session, mech(), key, fits).unwrap();
         for (at, made) in stream.chunks(16).enumerate() {
-            let counter = (number & !mask) | (number.wrapping_add(at as u128) & mask);
-            let ecb = Mech::plain(CKM_AES_ECB);
-            let expected = t.p.encrypt(session, ecb, key, &counter.to_be_bytes()).unwrap();
-            assert_eq!(made, expected, "{bits} bits, block {at}");
+            let counter = (number + at as u128).to_be_bytes();
+            assert_eq!(made, t.p.encrypt(session, ecb(), key, &counter).unwrap(), "{bits}, {at}");
+        }
+        let refused = t.p.encrypt(session, mech(), key, &over);
+        assert_eq!(refused, Err(CKR_DATA_LEN_RANGE), "{bits} bits, {left} blocks");
+        let refused = t.p.decrypt(session, mech(), key, &over);
+        assert_eq!(refused, Err(CKR_ENCRYPTED_DATA_LEN_RANGE), "{bits} bits, {left} blocks");
+        // Part by part it is the same.
+        let parts: Vec<&[u8]> = over.chunks(5).collect();
+        for (op, said) in
+            [(Op::Encrypt, CKR_DATA_LEN_RANGE), (Op::Decrypt, CKR_ENCRYPTED_DATA_LEN_RANGE)]
+        {
+            assert_eq!(t.p.in_parts(op, session, mech(), key, &parts), Err(said));
+            let parts: Vec<&[u8]> = fits.chunks(5).collect();
+            assert_eq!(t.p.in_parts(op, session, mech(), key, &parts).unwrap(), stream);
         }
     }
     for bits in [0, 129, CK_ULONG::MAX] {

@@ -29,6 +29,9 @@ pub(super) struct Cipher {
     /// Input of the block under way. A mode that makes a key stream has given its output already,
     /// and takes it once more to get at the rest of the block's stream.
     pending: Zeroizing<Vec<u8>>,
+    /// Bytes that may still come, and of a message: for CTR, those before the counter overflows.
+    room: u128,
+    first_room: u128,
     /// Most bytes of one command: whole blocks.
     most: usize,
 }
@@ -45,7 +48,12 @@ impl Cipher {
             CipherMode::Ofb => chain::most(task.input_buffer),
             _ => task.whole_blocks(),
         };
-        Ok(Self::chained(mode, direction, chain, counter_bits, most))
+        let mut new = Self::chained(mode, direction, chain, counter_bits, most);
+        if mode.mode == CipherMode::Ctr {
+            new.first_room = new.blocks_until_wrap().saturating_mul(BLOCK as u128);
+            new.room = new.first_room;
+        }
+        Ok(new)
     }
 
     /// A cipher whose first block is chained to `chain`; `most` bytes go into one command.
@@ -57,13 +65,16 @@ impl Cipher {
         most: usize,
     ) -> Self {
         let (first, pending) = (chain.clone(), Zeroizing::default());
-        Self { mode, direction, chain, first, counter_bits, pending, most }
+        let room = u128::MAX;
+        let first_room = room;
+        Self { mode, direction, chain, first, counter_bits, pending, room, first_room, most }
     }
 
     /// Begins anew, with another message.
     pub(super) fn restart(&mut self) {
         self.chain.clone_from(&self.first);
         self.pending = Zeroizing::default();
+        self.room = self.first_room;
     }
 
     /// Whether output comes byte for byte.
@@ -120,6 +131,7 @@ impl Cipher {
         let mut output = self.run(now, key)?;
         let rest = if self.streams() { now.chunks_exact(BLOCK).remainder() } else { later };
         self.pending = Zeroizing::new(rest.to_vec());
+        self.room = self.room.saturating_sub(part.len() as u128);
         let again = known.min(output.len());
         output.drain(..again);
         Ok(output)
@@ -167,9 +179,9 @@ impl Cipher {
     }
 
     /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_ENCRYPTED_DATA_LEN_RANGE` for more than the TPM does in one
-    /// call.
+    /// call, and more than the counter of CTR counts: behind it the key stream begins anew.
     pub(super) fn check_part(&self, len: usize) -> Result<()> {
-        if len > MOST_AT_ONCE { Err(self.cut()) } else { Ok(()) }
+        if len > MOST_AT_ONCE || len as u128 > self.room { Err(self.cut()) } else { Ok(()) }
     }
 
     fn cut(&self) -> Error {
@@ -236,14 +248,18 @@ impl Cipher {
         Ok(output)
     }
 
-    /// Bytes until the counter goes round, where the TPM would carry into the bits that do not
-    /// count.
+    /// Bytes until the counter goes round, which GCM's does: the TPM would carry into the bits that
+    /// do not count.
     fn until_wrap(&self) -> usize {
         if self.mode.mode != CipherMode::Ctr || self.counter_bits >= u128::BITS {
             return usize::MAX;
         }
-        let blocks = (self.mask() - (self.counter() & self.mask())).saturating_add(1);
-        usize::try_from(blocks.saturating_mul(BLOCK as u128)).unwrap_or(usize::MAX)
+        let bytes = self.blocks_until_wrap().saturating_mul(BLOCK as u128);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    fn blocks_until_wrap(&self) -> u128 {
+        (self.mask() - (self.counter() & self.mask())).saturating_add(1)
     }
 
     fn counter(&self) -> u128 {

@@ -45,7 +45,9 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
         ParameterShape::Oaep => oaep(CKM_SHA256, CKG_MGF1_SHA256, b"label"),
         ParameterShape::Iv => with(row.ckm, Parameter::Bytes(vec![0x1f; 16])),
         ParameterShape::Counter => {
-            with(row.ckm, Parameter::Counter { bits: 64, block: [0xff; 16] })
+            // Blocks enough for every message here.
+            let block = [[0xff; 15].as_slice(), &[0]].concat().try_into().unwrap();
+            with(row.ckm, Parameter::Counter { bits: 64, block })
         }
         ParameterShape::OptionalIv(_) => plain(row.ckm),
         ParameterShape::Ecdh => {
