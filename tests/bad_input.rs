@@ -201,6 +201,15 @@ fn data_of_a_wrong_length_is_refused_before_the_tpm_is_asked() {
     let much = vec![0; (64 << 20) + 16];
     let rv = p.encrypt(session, plain(CKM_AES_ECB), aes.public, &much);
     assert_eq!(rv, Err(CKR_DATA_LEN_RANGE));
+    // Key wrapping costs six commands for each eight bytes.
+    for ckm in [CKM_AES_KEY_WRAP, CKM_AES_KEY_WRAP_KWP] {
+        for len in [(64 << 10) + 8, 64 << 20] {
+            let rv = p.encrypt(session, plain(ckm), aes.public, &much[..len]);
+            assert_eq!(rv, Err(CKR_DATA_LEN_RANGE), "{len} bytes under {ckm:#x}");
+            let rv = p.decrypt(session, plain(ckm), aes.private, &much[..len + 8]);
+            assert_eq!(rv, Err(CKR_ENCRYPTED_DATA_LEN_RANGE), "{len} bytes under {ckm:#x}");
+        }
+    }
     assert_eq!(proxy.commands(), [], "the TPM was asked");
     assert_healthy(&known, &proxy);
 }

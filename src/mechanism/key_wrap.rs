@@ -13,6 +13,9 @@ use crate::tpm::{CipherMode, Direction, PrivateKey, SecretBytes};
 
 /// Bytes of a semiblock.
 const HALF: usize = 8;
+/// Most bytes that are wrapped. Each semiblock costs six commands: with more a TPM would be busy for
+/// minutes, in which nobody can stop the call.
+const MOST: usize = 64 << 10;
 /// RFC 3394, section 2.2.3.1.
 const DEFAULT_IV: [u8; HALF] = [0xa6; HALF];
 /// RFC 5649, section 3.
@@ -48,15 +51,15 @@ pub(super) const PADDED: KeyWrap = KeyWrap {
 };
 
 fn plain_len(len: usize) -> Result<usize> {
-    if len < 2 * HALF || !len.is_multiple_of(HALF) {
-        return Err(Error::new(CKR_DATA_LEN_RANGE, "not two or more whole semiblocks"));
+    if !(2 * HALF..=MOST).contains(&len) || !len.is_multiple_of(HALF) {
+        return Err(Error::new(CKR_DATA_LEN_RANGE, "not whole semiblocks, or too few or many"));
     }
     Ok(len.saturating_add(HALF))
 }
 
 /// Bytes that a key of `len` bytes is wrapped as. Errors: `CKR_DATA_LEN_RANGE`.
 pub(super) fn wrapped_len(len: usize) -> Result<usize> {
-    if len == 0 || u32::try_from(len).is_err() {
+    if !(1..=MOST).contains(&len) {
         return Err(Error::new(CKR_DATA_LEN_RANGE, "nothing, or too much, to wrap"));
     }
     Ok(len.next_multiple_of(HALF).saturating_add(HALF))
@@ -143,8 +146,8 @@ fn wrapped(iv: [u8; HALF], data: &[u8], ecb: &mut Ecb<'_>) -> Result<SecretBytes
 
 /// RFC 3394, section 2.2.2: the IV that came out, and the data.
 fn unwrapped(data: &[u8], ecb: &mut Ecb<'_>) -> Result<([u8; HALF], SecretBytes)> {
-    if data.len() < 3 * HALF || !data.len().is_multiple_of(HALF) {
-        return Err(Error::new(CKR_ENCRYPTED_DATA_LEN_RANGE, "not whole semiblocks"));
+    if !(3 * HALF..=MOST + HALF).contains(&data.len()) || !data.len().is_multiple_of(HALF) {
+        return Err(Error::new(CKR_ENCRYPTED_DATA_LEN_RANGE, "not whole semiblocks, or too many"));
     }
     let (first, rest) = data.split_at(HALF);
     let mut first: [u8; HALF] = first.try_into().map_err(|_| damaged())?;
