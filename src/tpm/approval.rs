@@ -18,7 +18,7 @@ use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
 use crate::tpm::public::needs_approval;
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::Writer;
-use crate::tpm::{Approver, Auth, Key};
+use crate::tpm::{Approver, Auth, Key, SecretBytes};
 
 type Attempt<T> = StdResult<T, Failure>;
 
@@ -57,7 +57,7 @@ impl Turn<'_> {
         code: u32,
         secret: u8,
         parameters: &Writer,
-    ) -> Attempt<Vec<u8>> {
+    ) -> Attempt<SecretBytes> {
         let approver = self.approver.clone().ok_or_else(unapproved)?;
         let parent = self.parent(key.parent)?;
         let kept = self.session(Some((&parent, key.parent)))?;

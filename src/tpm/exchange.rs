@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tss_esapi::constants::tss as tpm2;
 
 use crate::error::{Error, Result};
+use crate::tpm::SecretBytes;
 use crate::tpm::auth_session::{AuthSession, DECRYPT, ENCRYPT, Nonce, nonce};
 use crate::tpm::encryption_rules::{Rule, check, rule};
 use crate::tpm::link::Link;
@@ -106,7 +107,7 @@ pub struct Response {
     /// The handle it returned; 0 where it returns none.
     pub handle: u32,
     /// Its parameters, the first decrypted.
-    pub parameters: Vec<u8>,
+    pub parameters: SecretBytes,
 }
 
 impl Command {
@@ -292,11 +293,12 @@ impl Command {
             let parameters = reader.bytes(len)?.to_vec();
             Ok((handle, parameters, reader))
         };
-        let (handle, mut parameters, mut reader) = parse().map_err(Failure::Altered)?;
+        let (handle, parameters, mut reader) = parse().map_err(Failure::Altered)?;
+        let mut parameters = SecretBytes::new(parameters);
         let hash = Sha256::new()
             .chain_update([0; 4])
             .chain_update(self.rule.command.to_be_bytes())
-            .chain_update(&parameters)
+            .chain_update(&*parameters)
             .finalize();
         for (used, nonce) in uses.iter_mut().zip(nonces) {
             let mut accept = || -> Result<()> {

@@ -223,12 +223,7 @@ impl Tpm for Turn<'_> {
     fn rsa_decrypt(&mut self, key: &Key<'_>, block: &[u8]) -> Result<SecretBytes> {
         let parameters = Writer::new().sized(block).u16(tpm2::TPM2_ALG_NULL).sized(&[]);
         self.attempt(repeat(key)?, |turn| {
-            let answer = Zeroizing::new(turn.with_key(
-                key,
-                tpm2::TPM2_CC_RSA_Decrypt,
-                ENCRYPT,
-                &parameters,
-            )?);
+            let answer = turn.with_key(key, tpm2::TPM2_CC_RSA_Decrypt, ENCRYPT, &parameters)?;
             padded(first_sized(&answer)?, block.len())
         })
     }
@@ -260,12 +255,7 @@ impl Tpm for Turn<'_> {
         let point = Writer::new().sized(x).sized(y).finish();
         let parameters = Writer::new().sized(&point);
         self.attempt(repeat(key)?, |turn| {
-            let answer = Zeroizing::new(turn.with_key(
-                key,
-                tpm2::TPM2_CC_ECDH_ZGen,
-                ENCRYPT,
-                &parameters,
-            )?);
+            let answer = turn.with_key(key, tpm2::TPM2_CC_ECDH_ZGen, ENCRYPT, &parameters)?;
             let point = first_sized(&answer)?;
             padded(Reader::new(point).sized().map_err(Failure::Altered)?, x.len())
         })
@@ -360,7 +350,7 @@ impl Turn<'_> {
         code: u32,
         secret: u8,
         complete: impl FnOnce(Command, Handle) -> Command,
-    ) -> Attempt<Vec<u8>> {
+    ) -> Attempt<SecretBytes> {
         let counted = is_counted(&key.blob.public)?;
         let parent = self.parent(key.parent)?;
         let kept = self.session(Some((&parent, key.parent)))?;
@@ -389,7 +379,7 @@ impl Turn<'_> {
         code: u32,
         secret: u8,
         parameters: &Writer,
-    ) -> Attempt<Vec<u8>> {
+    ) -> Attempt<SecretBytes> {
         if needs_approval(&key.blob.public)? {
             return self.with_approved_key(key, code, secret, parameters);
         }

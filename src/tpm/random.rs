@@ -1,7 +1,6 @@
 //! Random bytes from the TPM, and seeds for its generator.
 
 use tss_esapi::constants::tss as tpm2;
-use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::tpm::Primary;
@@ -80,8 +79,7 @@ impl Turn<'_> {
             let used = Use { session, auth: &[], attributes: attributes | ENCRYPT };
             turn.send(command, Authorization::Sessions(vec![used]))
         })?;
-        let answer = Zeroizing::new(answer.parameters);
-        let bytes = first_sized(&answer)?;
+        let bytes = first_sized(&answer.parameters)?;
         let came = bytes.len().min(part.len());
         match (part.get_mut(..came), bytes.get(..came)) {
             (Some(to), Some(from)) if came > 0 => to.copy_from_slice(from),

@@ -32,7 +32,7 @@ impl Turn<'_> {
         self.attempt(Repeat::Safe, |turn| {
             let code = tpm2::TPM2_CC_EncryptDecrypt2;
             let answer = turn.with_key(key, code, DECRYPT | ENCRYPT, &parameters)?;
-            exactly(Zeroizing::new(answer), data.len())
+            exactly(answer, data.len())
         })
     }
 
@@ -53,7 +53,7 @@ impl Turn<'_> {
         self.attempt(Repeat::Safe, |turn| {
             let code = tpm2::TPM2_CC_HMAC;
             let answer = turn.with_key(key, code, DECRYPT | ENCRYPT, &parameters)?;
-            exactly(Zeroizing::new(answer), hash.digest_len())
+            exactly(answer, hash.digest_len())
         })
     }
 
@@ -93,7 +93,7 @@ impl Turn<'_> {
                 let response = turn.send(command, Authorization::Sessions(vec![used]))?;
                 if code == tpm2::TPM2_CC_SequenceComplete {
                     turn.state.loaded.drop_temporary(started.handle);
-                    return exactly(Zeroizing::new(response.parameters), hash.digest_len());
+                    return exactly(response.parameters, hash.digest_len());
                 }
             }
             Err(Failure::Altered(malformed()))

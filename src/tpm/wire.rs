@@ -4,6 +4,7 @@
 //! believed, nothing is left over, and a wrong byte is an error, never a panic.
 
 use cryptoki_sys::CKR_DEVICE_ERROR;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
@@ -79,7 +80,7 @@ fn malformed() -> Error {
 
 /// Builds a command back to front of nothing: numbers and buffers are appended.
 #[derive(Default, Clone)]
-pub struct Writer(Vec<u8>);
+pub struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
     /// Empty.
@@ -108,6 +109,13 @@ impl Writer {
     /// Bytes as they are.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        let needed = self.0.len().saturating_add(bytes.len());
+        if needed > self.0.capacity() {
+            // A vector that grows by itself leaves what it held behind.
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.saturating_mul(2)));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
         self.0.extend_from_slice(bytes);
         self
     }
@@ -121,8 +129,8 @@ impl Writer {
     }
 
     /// The bytes so far.
-    pub fn finish(self) -> Vec<u8> {
-        self.0
+    pub fn finish(mut self) -> Vec<u8> {
+        std::mem::take(&mut *self.0)
     }
 }
 
