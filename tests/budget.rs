@@ -8,6 +8,7 @@ mod common;
 
 use common::fixture::*;
 use common::p11::*;
+use common::secret::*;
 use common::tpm_proxy::Proxy;
 use cryptoki_sys::*;
 
@@ -170,6 +171,38 @@ fn random_bytes_cost_a_command_for_each_64() {
         c.costs(commands, |p| p.random(session, len).unwrap());
     }
     c.costs(0, |p| p.random(session, 0).unwrap());
+}
+
+#[test]
+fn a_megabyte_costs_a_command_for_each_kibibyte() {
+    let c = Counted::new();
+    let (t, session) = (&c.t, c.t.user());
+    let key = t.p.aes_key(session, &[3; 16]);
+    let plain = vec![7; 1 << 20];
+    t.p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[0; 16]).unwrap();
+    let with_iv = |ckm| Mech::bytes(ckm, &[9; 16]);
+    for (mech, commands) in [
+        (Mech::plain(CKM_AES_ECB), 1024),
+        (with_iv(CKM_AES_CBC), 1024),
+        // The padding is a block of its own.
+        (with_iv(CKM_AES_CBC_PAD), 1025),
+        (ctr(128, [9; 16]), 1024),
+        (with_iv(CKM_AES_CFB128), 1024),
+        // A block of each command keeps the key stream off the bus.
+        (with_iv(CKM_AES_OFB), 1041),
+    ] {
+        let run = |op, data: &[u8]| {
+            t.p.init(op, session, mech.clone(), key).unwrap();
+            let mut out = vec![0; (1 << 20) + 16];
+            let (rv, len) =
+                c.costs(commands, |p| p.one_shot_raw(op, session, data, Some(&mut out)));
+            assert_eq!(rv, CKR_OK);
+            out.truncate(len);
+            out
+        };
+        let sealed = run(Op::Encrypt, &plain);
+        assert_eq!(run(Op::Decrypt, &sealed), plain);
+    }
 }
 
 #[test]

@@ -178,22 +178,6 @@ fn a_counter_counts_to_its_last_value_and_no_further() {
 }
 
 #[test]
-fn a_megabyte_costs_a_command_for_each_kibibyte() {
-    let (rig, proxy) = Rig::tapped();
-    let t = Token::on(rig, OWNER);
-    let session = t.user();
-    let key = t.p.aes_key(session, &hex(KEY));
-    let plain = vec![7; 1 << 20];
-    t.p.encrypt(session, Mech::plain(CKM_AES_ECB), key, &[0; 16]).unwrap();
-    let before = proxy.commands().len();
-    t.p.init(Op::Encrypt, session, ctr(128, [9; 16]), key).unwrap();
-    let mut out = vec![0; 1 << 20];
-    let (rv, len) = t.p.one_shot_raw(Op::Encrypt, session, &plain, Some(&mut out));
-    assert_eq!((rv, len), (CKR_OK, 1 << 20));
-    assert_eq!(proxy.commands().len() - before, 1024);
-}
-
-#[test]
 fn the_published_macs_come_out_of_the_tpm() {
     let t = Token::new();
     let session = t.user();

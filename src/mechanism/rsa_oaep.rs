@@ -13,11 +13,8 @@ use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
 
 /// Decryption.
-pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
-    encrypt,
-    decrypt,
-    bound: |task| longest(task).unwrap_or(0),
-});
+pub(super) const ENCRYPTION: Encryption =
+    Encryption::Padding(Padding { encrypt, decrypt, bound: |task| longest(task).unwrap_or(0) });
 
 /// Whether the key is long enough for the hash.
 ///
