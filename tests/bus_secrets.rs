@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::HashSet;
 
-use common::aead::ccm;
+use common::aead::{ccm, gmac};
 use common::cases::{Other, case};
 use common::derivations::{hkdf, hkdf_between, pipeline};
 use common::encapsulation::{decapsulate, encapsulate};
@@ -306,6 +306,30 @@ fn neither_a_key_stream_nor_the_rest_of_a_mac_is_heard() {
     let heard = Heard::by(&proxy);
     for secret in secrets {
         heard.nothing_of("what a cipher made", &secret);
+    }
+}
+
+/// Who has both makes tags.
+#[test]
+fn neither_the_hash_key_of_gmac_nor_the_mask_of_its_tag_is_heard() {
+    let (known, proxy) = tapped();
+    let (p, session) = (&known.t.p, known.session);
+    let message = noise(2500, 8);
+    let mut secrets = Vec::new();
+    for held in known.all(Keys::Aes) {
+        let ecb = Mech::plain(CKM_AES_ECB);
+        secrets.push(p.encrypt(session, ecb, held.public, &[0; 16]).unwrap());
+        for nonce in [&b"twelve bytes"[..], b"eight..."] {
+            // The hash of nothing is zero, and its tag the mask.
+            secrets.push(p.sign(session, gmac(nonce, 128), held.private, b"").unwrap());
+            let tag = p.sign(session, gmac(nonce, 128), held.private, &message).unwrap();
+            let parts: Vec<&[u8]> = message.chunks(100).collect();
+            p.verify_parts(session, gmac(nonce, 128), held.public, &parts, &tag).unwrap();
+        }
+    }
+    let heard = Heard::by(&proxy);
+    for secret in secrets {
+        heard.nothing_of("what a tag is made of", &secret);
     }
 }
 

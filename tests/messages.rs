@@ -31,14 +31,16 @@ fn c023_c084_every_mechanism_that_signs_signs_messages_whole_and_those_that_hash
         let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
         let can = |flag| flags & flag != 0;
         let (public, private) = match ckm {
-            CKM_AES_CMAC | CKM_AES_CMAC_GENERAL => (aes, aes),
+            CKM_AES_CMAC | CKM_AES_CMAC_GENERAL | CKM_AES_GMAC => (aes, aes),
             _ if HMAC.contains(&ckm) => (secret, secret),
             _ if can(CKF_EC_F_P) => ec,
             _ => (s.public, s.private),
         };
         let mech = || with_parameter(ckm);
         if !can(CKF_MESSAGE_SIGN) {
-            assert!(!can(CKF_SIGN | CKF_MESSAGE_VERIFY), "{ckm:#x}");
+            // Its parameter is a nonce, which is for one message only.
+            let signs = if ckm == CKM_AES_GMAC { 0 } else { CKF_SIGN };
+            assert!(!can(signs | CKF_MESSAGE_VERIFY), "{ckm:#x}");
             assert_eq!(can(CKF_MULTI_MESSAGE), can(CKF_MESSAGE_ENCRYPT), "{ckm:#x}");
             // Without its parameter one that takes a structure with pointers is wrong in two ways.
             let refused =

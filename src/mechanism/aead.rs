@@ -320,7 +320,9 @@ impl Aead {
             None => key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &[0; BLOCK])?,
         };
         let stream = self.stream(Ghash::counter(&hash_key, &self.given.nonce)?, 32);
-        let mac = Mac::Hash(Box::new(Ghash::new(&hash_key, &self.given.aad)?));
+        let mut hash = Ghash::new(&hash_key)?;
+        hash.associate(&self.given.aad);
+        let mac = Mac::Hash(Box::new(hash));
         self.hash_key = Some(hash_key);
         Ok(Running { stream, mask: None, mac })
     }

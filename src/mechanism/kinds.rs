@@ -10,7 +10,9 @@ use super::parameter::ParameterShape;
 use super::row::{
     BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn, Signature,
 };
-use super::{ecdh, ecdsa, hkdf, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108};
+use super::{
+    ecdh, ecdsa, gmac, hkdf, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108,
+};
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID.
@@ -297,6 +299,18 @@ pub(super) const fn cmac(row: Mechanism, parameter: ParameterShape) -> Mechanism
         signature: Some(Signature::Mac(Mac::Cmac)),
         parameter,
         tpm_algorithms: AES_CBC_ECB,
+        tpm_commands: ENCRYPT,
+        ..aes(row)
+    }
+}
+
+/// GMAC. Its parameter is GCM's.
+pub(super) const fn gmac(row: Mechanism) -> Mechanism {
+    Mechanism {
+        signature: Some(Signature::Mac(Mac::Gmac)),
+        parameter: ParameterShape::Aead(AeadMode::Gcm),
+        accepts: gmac::accepts,
+        tpm_algorithms: AES_ECB,
         tpm_commands: ENCRYPT,
         ..aes(row)
     }

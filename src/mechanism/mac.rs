@@ -1,10 +1,11 @@
-//! MACs with a secret key in the TPM: HMAC (RFC 2104) and CMAC (RFC 4493).
+//! MACs with a secret key in the TPM: HMAC (RFC 2104), CMAC (RFC 4493) and, in `gmac.rs`, GMAC.
 
 use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_HOST_MEMORY, CKR_MECHANISM_PARAM_INVALID};
 use zeroize::Zeroizing;
 
 use super::chain;
 use super::cipher::MOST_AT_ONCE;
+use super::gmac::Gmac;
 use super::hash::Hash;
 use super::parameter::{BLOCK, Checked};
 use super::task::Task;
@@ -18,23 +19,102 @@ pub(super) enum Mac {
     Hmac(HashAlg),
     /// CMAC with AES.
     Cmac,
+    /// GMAC with AES.
+    Gmac,
 }
 
-/// A MAC being made. The TPM MACs a message whole, so that its parts are gathered here.
-pub(super) struct Making {
-    mac: Mac,
+/// A MAC being made.
+pub(super) enum Making {
+    /// The TPM MACs a message whole.
+    Gathered(Gathered),
+    /// The message is hashed here as it comes.
+    Gmac(Box<Gmac>),
+}
+
+impl Making {
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a MAC of no bytes, or of more than there are.
+    pub(super) fn new(task: &mut Task, mac: Mac) -> Result<Self> {
+        let gathered = |by, most| Gathered::new(task, by, most).map(Self::Gathered);
+        match mac {
+            Mac::Hmac(hash) => gathered(By::Hmac(hash), hash.digest_len()),
+            Mac::Cmac => gathered(By::Cmac, BLOCK),
+            Mac::Gmac => Ok(Self::Gmac(Box::new(Gmac::new(task.parameter.take_aead()?)))),
+        }
+    }
+
+    /// Bytes of the MAC.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Gathered(gathered) => gathered.len,
+            Self::Gmac(gmac) => gmac.len(),
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn restart(&mut self) {
+        match self {
+            Self::Gathered(gathered) => gathered.message = Zeroizing::default(),
+            Self::Gmac(gmac) => gmac.restart(),
+        }
+    }
+
+    /// Takes a part.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that is too long; those of the
+    /// TPM.
+    pub(super) fn update(&mut self, part: &[u8], key: &mut dyn PrivateKey) -> Result<()> {
+        match self {
+            Self::Gathered(gathered) => gathered.update(part),
+            Self::Gmac(gmac) => gmac.update(part, key),
+        }
+    }
+
+    /// The MAC of what was taken.
+    pub(super) fn finish(&mut self, task: &Task, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+        match self {
+            Self::Gathered(gathered) => {
+                let message = std::mem::take(&mut gathered.message);
+                gathered.whole(task, &message, key)
+            }
+            Self::Gmac(gmac) => gmac.finish(key),
+        }
+    }
+
+    /// The MAC of `message`.
+    ///
+    /// Errors: `CKR_DATA_LEN_RANGE`; those of the TPM.
+    pub(super) fn whole(
+        &mut self,
+        task: &Task,
+        message: &[u8],
+        key: &mut dyn PrivateKey,
+    ) -> Result<SecretBytes> {
+        match self {
+            Self::Gathered(gathered) => gathered.whole(task, message, key),
+            Self::Gmac(gmac) => {
+                gmac.restart();
+                gmac.update(message, key)?;
+                gmac.finish(key)
+            }
+        }
+    }
+}
+
+/// A MAC whose message is gathered, and by what it is MACed then.
+pub(super) struct Gathered {
+    by: By,
     /// Bytes of the MAC that are wanted.
     len: usize,
     message: Zeroizing<Vec<u8>>,
 }
 
-impl Making {
-    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a MAC of no bytes, or of more than there are.
-    pub(super) fn new(task: &Task, mac: Mac) -> Result<Self> {
-        let most = match mac {
-            Mac::Hmac(hash) => hash.digest_len(),
-            Mac::Cmac => BLOCK,
-        };
+enum By {
+    Hmac(HashAlg),
+    Cmac,
+}
+
+impl Gathered {
+    fn new(task: &Task, by: By, most: usize) -> Result<Self> {
         let len = match task.parameter {
             Checked::MacLength(len) if (1..=most).contains(&len) => len,
             Checked::MacLength(_) => {
@@ -42,23 +122,11 @@ impl Making {
             }
             _ => most,
         };
-        Ok(Self { mac, len, message: Zeroizing::default() })
-    }
-
-    /// Bytes of the MAC.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Begins anew.
-    pub(super) fn restart(&mut self) {
-        self.message = Zeroizing::default();
+        Ok(Self { by, len, message: Zeroizing::default() })
     }
 
     /// Takes a part, without leaving copies of what was there behind.
-    ///
-    /// Errors: `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that is too long.
-    pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
+    fn update(&mut self, part: &[u8]) -> Result<()> {
         let needed = self.message.len().saturating_add(part.len());
         check_len(needed)?;
         if needed > self.message.capacity() {
@@ -73,25 +141,11 @@ impl Making {
         Ok(())
     }
 
-    /// The MAC of what was taken.
-    pub(super) fn finish(&mut self, task: &Task, key: &mut dyn PrivateKey) -> Result<SecretBytes> {
-        let message = std::mem::take(&mut self.message);
-        self.whole(task, &message, key)
-    }
-
-    /// The MAC of `message`.
-    ///
-    /// Errors: `CKR_DATA_LEN_RANGE`; those of the TPM.
-    pub(super) fn whole(
-        &self,
-        task: &Task,
-        message: &[u8],
-        key: &mut dyn PrivateKey,
-    ) -> Result<SecretBytes> {
+    fn whole(&self, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
         check_len(message.len())?;
-        let mut made = match self.mac {
-            Mac::Hmac(hash) => key.hmac(hash, message, task.input_buffer)?,
-            Mac::Cmac => cmac(task, message, key)?,
+        let mut made = match self.by {
+            By::Hmac(hash) => key.hmac(hash, message, task.input_buffer)?,
+            By::Cmac => cmac(task, message, key)?,
         };
         made.truncate(self.len);
         Ok(made)

@@ -18,7 +18,7 @@
 //! | `messages.rs` `nonce.rs` | the same message by message, and the nonces it makes for them |
 //! | `chain.rs` | blocks that are chained without being heard |
 //! | `key_wrap.rs` `rsa_aes.rs` | AES key wrapping; the same with an AES key of one use under an RSA key |
-//! | `mac.rs` | HMAC and CMAC |
+//! | `mac.rs` `gmac.rs` | HMAC and CMAC; GMAC |
 //! | `derivation_parameter.rs` | parameters that name other keys |
 //! | `hkdf.rs` `sp800_108.rs` | derivations by HMAC and CMAC with the key in the TPM |
 //! | `ecdh.rs` `simple_derivation.rs` | ECDH and its KDF; keys cut and joined, or encrypted from others |
@@ -41,6 +41,7 @@ mod ecdsa;
 mod encapsulation;
 mod encryption;
 mod ghash;
+mod gmac;
 pub mod hash;
 mod hkdf;
 mod implicit_rejection;

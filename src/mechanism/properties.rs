@@ -35,13 +35,13 @@ proptest! {
             let mut tpm = SoftTpm::new(&key);
 
             let mut parts = signing(&choice, &key).unwrap();
-            in_parts(&data, &cuts, |part| parts.update(part).unwrap());
+            in_parts(&data, &cuts, |part| parts.update(part, &mut tpm).unwrap());
             let made_in_parts = parts.finish(&mut tpm).unwrap();
             verifying(&choice, &key).unwrap().verify(&data, &made_in_parts, NO_KEY).unwrap();
 
             let made_at_once = signing(&choice, &key).unwrap().sign(&data, &mut tpm).unwrap();
             let mut parts = verifying(&choice, &key).unwrap();
-            in_parts(&data, &cuts, |part| parts.update(part).unwrap());
+            in_parts(&data, &cuts, |part| parts.update(part, NO_KEY).unwrap());
             parts.finish(&made_at_once, NO_KEY).unwrap();
         }
     }
@@ -108,10 +108,12 @@ proptest! {
                 let mac = signing(&choice, &key).unwrap().sign(&data, &mut tpm).unwrap();
                 let mut parts = signing(&choice, &key).unwrap();
                 prop_assert_eq!(mac.len(), parts.signature_len());
-                in_parts(&data, &cuts, |part| parts.update(part).unwrap());
+                in_parts(&data, &cuts, |part| parts.update(part, &mut tpm).unwrap());
                 prop_assert_eq!(&parts.finish(&mut tpm).unwrap(), &mac);
                 let mut parts = verifying(&choice, &key).unwrap();
-                in_parts(&data, &again, |part| parts.update(part).unwrap());
+                in_parts(&data, &again, |part| {
+                    parts.update(part, Some(SoftTpm::new(&key))).unwrap();
+                });
                 parts.finish(&mac, Some(SoftTpm::new(&key))).unwrap();
             }
             let too_short = row.ckm == CKM_AES_CTS && data.len() < 16;

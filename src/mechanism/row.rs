@@ -255,14 +255,17 @@ impl Mechanism {
     }
 
     /// What signs and verifies does so message by message too, in parts where it takes data in
-    /// parts, and so does encryption with a tag.
+    /// parts, if its parameter is no nonce; and so does encryption with a tag.
     ///
     /// PKCS#11 v3.1, C_MessageSignInit, C_MessageVerifyInit, C_MessageEncryptInit and
     /// C_MessageDecryptInit.
     fn message_flags(&self) -> CK_FLAGS {
         let signs = match self.signature {
-            Some(_) => CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY,
-            None => 0,
+            // A nonce is for one message only.
+            None | Some(Signature::Mac(Mac::Gmac)) => 0,
+            Some(Signature::Mac(Mac::Hmac(_) | Mac::Cmac) | Signature::Pair(..)) => {
+                CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY
+            }
         };
         let aead = self.aead().is_some();
         let encrypts = if aead { CKF_MESSAGE_ENCRYPT | CKF_MESSAGE_DECRYPT } else { 0 };

@@ -34,7 +34,7 @@ impl Signing {
         check: bool,
     ) -> Result<Self> {
         let mut task = Task::new(choice, abilities, key)?;
-        let how = How::new(&task, "sign", |sign, _| sign)?;
+        let how = How::new(&mut task, "sign", |sign, _| sign)?;
         if scheme.is_some() && scheme != task.row.bound_scheme {
             return Err(Error::new(
                 CKR_MECHANISM_INVALID,
@@ -51,6 +51,11 @@ impl Signing {
         self.how.signature_len(&self.task)
     }
 
+    /// Whether it signs message by message. Errors: `CKR_MECHANISM_INVALID`.
+    pub fn check_messages(&self) -> Result<()> {
+        self.how.check_messages()
+    }
+
     /// Begins anew with data in parts.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
@@ -58,11 +63,12 @@ impl Signing {
         self.how.restart()
     }
 
-    /// Takes a part of the data.
+    /// Takes a part of the data. The key is asked by those mechanisms alone that do not gather it.
     ///
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
-    pub fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.how.update(part)
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; `CKR_DATA_LEN_RANGE`,
+    /// `CKR_HOST_MEMORY` for a message that is too long; those of the TPM.
+    pub fn update(&mut self, part: &[u8], private: &mut dyn PrivateKey) -> Result<()> {
+        self.how.update(part, Some(private))
     }
 
     /// Signs `data`, which is all there is.
@@ -105,7 +111,7 @@ impl<F> How<F> {
     ///
     /// Errors: `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
     pub(super) fn new(
-        task: &Task,
+        task: &mut Task,
         what: &'static str,
         pair: fn(Sign, Verify) -> F,
     ) -> Result<Self> {
@@ -126,6 +132,19 @@ impl<F> How<F> {
         }
     }
 
+    /// Whether one parameter is enough for many messages. The same nonce for two of them would give
+    /// away GMAC's hash key.
+    ///
+    /// Errors: `CKR_MECHANISM_INVALID`.
+    pub(super) fn check_messages(&self) -> Result<()> {
+        match self {
+            Self::Mac(Making::Gmac(_)) => {
+                Err(Error::new(CKR_MECHANISM_INVALID, "a nonce is for one message only"))
+            }
+            Self::Whole(_) | Self::Digest(..) | Self::Mac(Making::Gathered(_)) => Ok(()),
+        }
+    }
+
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub(super) fn restart(&mut self) -> Result<()> {
         match self {
@@ -136,16 +155,21 @@ impl<F> How<F> {
         Ok(())
     }
 
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; `CKR_DATA_LEN_RANGE`, `CKR_HOST_MEMORY` for a message that
-    /// is too long.
-    pub(super) fn update(&mut self, part: &[u8]) -> Result<()> {
+    /// `key` is there where it is a secret one.
+    ///
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED`; those of [`Making::update`].
+    pub(super) fn update(&mut self, part: &[u8], key: Option<&mut dyn PrivateKey>) -> Result<()> {
         match self {
             Self::Whole(_) => return Err(single_part()),
             Self::Digest(_, hasher) => hasher.update(part),
-            Self::Mac(making) => making.update(part)?,
+            Self::Mac(making) => making.update(part, key.ok_or_else(keyless)?)?,
         }
         Ok(())
     }
+}
+
+pub(super) fn keyless() -> Error {
+    Error::bug("a MAC without its key")
 }
 
 /// The answer to parts of data for a mechanism that wants it whole.

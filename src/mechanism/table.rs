@@ -124,6 +124,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     key_wrap(row!(CKM_AES_KEY_WRAP_KWP), key_wrap::PADDED, 4),
     cmac(row!(CKM_AES_CMAC), ParameterShape::None),
     cmac(row!(CKM_AES_CMAC_GENERAL), ParameterShape::MacLength),
+    gmac(row!(CKM_AES_GMAC)),
     Mechanism {
         generate_key: Some(secret_key::generic),
         tpm_commands: MAKE,

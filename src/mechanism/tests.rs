@@ -86,11 +86,11 @@ pub(super) fn choice(row: &Mechanism) -> MechanismChoice {
             let (hash, mgf, label) = (CKM_SHA_1, CKG_MGF1_SHA1, Vec::new());
             with(row.ckm, Parameter::RsaAes { key_bits: 256, hash, mgf, label })
         }
-        ParameterShape::Aead(_) => {
+        ParameterShape::Aead(mode) => {
             let nonce = vec![3; 12];
             let given = AeadParameter { nonce, data_len: Some(32), ..Default::default() };
             // 16 bytes for CCM; GCM counts bits.
-            let tag = if row.ckm == CKM_AES_GCM { 128 } else { 16 };
+            let tag = if mode == AeadMode::Gcm { 128 } else { 16 };
             with(row.ckm, Parameter::Aead(AeadParameter { tag, ..given }))
         }
     }
@@ -192,10 +192,10 @@ fn single_part_mechanisms_refuse_parts() {
             let (choice, mut tpm) = (choice(row), SoftTpm::new(&key));
             if pair(row) && row.hash.is_none() {
                 let mut signing = signing(&choice, &key).unwrap();
-                refused(signing.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(signing.update(b"part", &mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
                 refused(signing.finish(&mut tpm), CKR_FUNCTION_NOT_SUPPORTED);
                 let mut verifying = verifying(&choice, &key).unwrap();
-                refused(verifying.update(b"part"), CKR_FUNCTION_NOT_SUPPORTED);
+                refused(verifying.update(b"part", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
                 refused(verifying.finish(b"signature", NO_KEY), CKR_FUNCTION_NOT_SUPPORTED);
             }
             if matches!(row.encryption, Some(Encryption::Padding(_))) {

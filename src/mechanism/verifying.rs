@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use super::parameter::MechanismChoice;
 use super::row::Verify;
-use super::signing::{How, single_part};
+use super::signing::{How, keyless, single_part};
 use super::task::{KeyFacts, Task};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, PrivateKey, SecretBytes};
@@ -24,8 +24,8 @@ impl Verifying {
     ///
     /// PKCS#11 v3.1, C_VerifyInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
-        let task = Task::new(choice, abilities, key)?;
-        let how = How::new(&task, "verify", |_, verify| verify)?;
+        let mut task = Task::new(choice, abilities, key)?;
+        let how = How::new(&mut task, "verify", |_, verify| verify)?;
         Ok(Self { task, how })
     }
 
@@ -39,6 +39,11 @@ impl Verifying {
         Err(Error::new(CKR_SIGNATURE_LEN_RANGE, "a signature of another length"))
     }
 
+    /// Whether it verifies message by message. Errors: `CKR_MECHANISM_INVALID`.
+    pub fn check_messages(&self) -> Result<()> {
+        self.how.check_messages()
+    }
+
     /// Begins anew with data in parts.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
@@ -46,11 +51,13 @@ impl Verifying {
         self.how.restart()
     }
 
-    /// Takes a part of the data.
+    /// Takes a part of the data. `secret` is the key in the TPM, where it is a secret one.
     ///
-    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
-    pub fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.how.update(part)
+    /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism; `CKR_DATA_LEN_RANGE`,
+    /// `CKR_HOST_MEMORY` for a message that is too long; those of the TPM.
+    pub fn update(&mut self, part: &[u8], secret: Option<impl PrivateKey>) -> Result<()> {
+        let mut secret = secret;
+        self.how.update(part, secret.as_mut().map(|key| key as &mut dyn PrivateKey))
     }
 
     /// Checks that `signature` is of `data`, which is all there is. `secret` is the key in the TPM,
@@ -99,8 +106,4 @@ fn same(len: usize, given: &[u8], make: impl FnOnce() -> Result<SecretBytes>) ->
     } else {
         Err(Error::new(CKR_SIGNATURE_INVALID, "the MAC is another"))
     }
-}
-
-fn keyless() -> Error {
-    Error::bug("a MAC without its key")
 }

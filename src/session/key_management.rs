@@ -130,7 +130,7 @@ impl Call<'_> {
 pub(super) fn secret_key_template(kind: KeyKind, object: &AttributeSet) -> KeyTemplate {
     let any = |usages: &[CK_ATTRIBUTE_TYPE]| usages.iter().any(|usage| object.is_true(*usage));
     let (sign, decrypt) = match kind {
-        // CMAC is made of encrypted blocks.
+        // CMAC and GMAC are made of encrypted blocks.
         KeyKind::Aes { .. } => (
             any(&[CKA_ENCRYPT, CKA_WRAP, CKA_SIGN, CKA_VERIFY, CKA_DERIVE]),
             any(&[CKA_DECRYPT, CKA_UNWRAP]),

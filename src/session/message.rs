@@ -141,6 +141,7 @@ impl Call<'_> {
         let Some(choice) = choice else { return self.cancel_by_init(Kind::MessageSign) };
         self.may_begin(Kind::MessageSign)?;
         let signature = self.signature(&choice, key, SIGN)?;
+        signature.signing.check_messages()?;
         self.session.signing_messages.begin(signature);
         Ok(())
     }
@@ -180,15 +181,17 @@ impl Call<'_> {
         signature: Option<impl Destination>,
     ) -> Result<()> {
         let messages = &mut self.session.signing_messages;
-        let Some(signature) = signature else {
-            return messages.next(|Signature { signing, .. }| signing.update(&part?));
-        };
         let engine = &self.provider.engine;
+        let Some(signature) = signature else {
+            return messages.next(|Signature { signing, key }| {
+                signing.update(&part?, &mut key.in_tpm(engine))
+            });
+        };
         messages.last(|Signature { signing, key }| {
             let made = part.and_then(|part| {
                 let mut in_tpm = key.in_tpm(engine);
                 signature.fill(signing.signature_len(), || {
-                    signing.update(&part)?;
+                    signing.update(&part, &mut in_tpm)?;
                     signing.finish(&mut in_tpm)
                 })
             });
@@ -213,8 +216,9 @@ impl Call<'_> {
     ) -> Result<()> {
         let Some(choice) = choice else { return self.cancel_by_init(Kind::MessageVerify) };
         self.may_begin(Kind::MessageVerify)?;
-        let verifying = self.verification(&choice, key)?;
-        self.session.verifying_messages.begin(verifying);
+        let verification = self.verification(&choice, key)?;
+        verification.verifying.check_messages()?;
+        self.session.verifying_messages.begin(verification);
         Ok(())
     }
 
@@ -239,7 +243,10 @@ impl Call<'_> {
 
     /// Takes a part of the message, which more follow. PKCS#11 v3.1, C_VerifyMessageNext.
     pub fn verify_message_next(&mut self, part: Result<&[u8]>) -> Result<()> {
-        self.session.verifying_messages.next(|operation| operation.verifying.update(part?))
+        let engine = &self.provider.engine;
+        self.session
+            .verifying_messages
+            .next(|Verification { verifying, key }| verifying.update(part?, in_tpm(key, engine)))
     }
 
     /// Takes the last part of the message and verifies its signature. PKCS#11 v3.1,
@@ -248,7 +255,7 @@ impl Call<'_> {
         let engine = &self.provider.engine;
         self.session.verifying_messages.last(|Verification { verifying, key }| {
             let (part, signature) = given?;
-            verifying.update(part)?;
+            verifying.update(part, in_tpm(key, engine))?;
             verifying.finish(signature, in_tpm(key, engine)).map(|()| Delivery::Written)
         })
     }

@@ -62,7 +62,10 @@ impl Call<'_> {
 
     /// Takes the next part of the data. PKCS#11 v3.1, C_SignUpdate.
     pub fn sign_update(&mut self, data: &[u8]) -> Result<()> {
-        self.session.signing.update(|operation| operation.signing.update(data))
+        let engine = &self.provider.engine;
+        self.session
+            .signing
+            .update(|Signature { signing, key }| signing.update(data, &mut key.in_tpm(engine)))
     }
 
     /// Signs the parts. PKCS#11 v3.1, C_SignFinal.
@@ -70,7 +73,7 @@ impl Call<'_> {
         let engine = &self.provider.engine;
         self.session.signing.finish(|Signature { signing, key }| {
             // A mechanism without parts has no length to tell here either.
-            signing.update(&[])?;
+            signing.update(&[], &mut key.in_tpm(engine))?;
             signature.fill(signing.signature_len(), || signing.finish(&mut key.in_tpm(engine)))
         })
     }

@@ -60,7 +60,10 @@ impl Call<'_> {
 
     /// Takes the next part of the data. PKCS#11 v3.1, C_VerifyUpdate.
     pub fn verify_update(&mut self, data: &[u8]) -> Result<()> {
-        self.session.verifying.update(|operation| operation.verifying.update(data))
+        let engine = &self.provider.engine;
+        self.session
+            .verifying
+            .update(|Verification { verifying, key }| verifying.update(data, in_tpm(key, engine)))
     }
 
     /// Verifies `signature` over the parts. PKCS#11 v3.1, C_VerifyFinal.
@@ -109,9 +112,11 @@ impl Call<'_> {
 
     /// Takes the next part of the data. PKCS#11 v3.2, C_VerifySignatureUpdate.
     pub fn verify_signature_update(&mut self, data: &[u8]) -> Result<()> {
-        self.session
-            .verifying_known
-            .update(|operation| operation.verification.verifying.update(data))
+        let engine = &self.provider.engine;
+        self.session.verifying_known.update(|KnownSignature { verification, .. }| {
+            let Verification { verifying, key } = verification;
+            verifying.update(data, in_tpm(key, engine))
+        })
     }
 
     /// Verifies the signature over the parts. PKCS#11 v3.2, C_VerifySignatureFinal.

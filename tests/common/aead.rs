@@ -35,17 +35,25 @@ pub fn structure<T: Copy>(given: T) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts(at, size_of::<T>()) }.to_vec()
 }
 
-/// `CKM_AES_GCM` for one operation.
-pub fn gcm(nonce: &[u8], aad: &[u8], tag_bits: usize) -> Mech {
-    let given = CK_GCM_PARAMS {
+pub fn gcm_structure(nonce: &[u8], aad: &[u8], tag_bits: usize) -> CK_GCM_PARAMS {
+    CK_GCM_PARAMS {
         pIv: kept(nonce),
         ulIvLen: nonce.len() as CK_ULONG,
         ulIvBits: 0,
         pAAD: kept(aad),
         ulAADLen: aad.len() as CK_ULONG,
         ulTagBits: tag_bits as CK_ULONG,
-    };
-    Mech::bytes(CKM_AES_GCM, &structure(given))
+    }
+}
+
+/// `CKM_AES_GCM` for one operation.
+pub fn gcm(nonce: &[u8], aad: &[u8], tag_bits: usize) -> Mech {
+    Mech::bytes(CKM_AES_GCM, &structure(gcm_structure(nonce, aad, tag_bits)))
+}
+
+/// `CKM_AES_GMAC`.
+pub fn gmac(nonce: &[u8], tag_bits: usize) -> Mech {
+    Mech::bytes(CKM_AES_GMAC, &structure(gcm_structure(nonce, &[], tag_bits)))
 }
 
 /// `CKM_AES_CCM` for one operation on `len` bytes.

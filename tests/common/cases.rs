@@ -37,6 +37,8 @@ pub type Own = fn(&Known, &Held, &[u8]) -> Vec<u8>;
 pub enum MacOf {
     Hmac(&'static str),
     Cmac,
+    /// With the nonce that these cases have.
+    Gmac,
 }
 
 /// How one mechanism is used.
@@ -166,7 +168,7 @@ const HMAC: [(&str, usize, [CK_MECHANISM_TYPE; 3]); 4] = [
 const ANY: &[usize] = &[0, 1, 55, 64, 65, 137, 200];
 /// Whole blocks and stolen ones.
 const STOLEN: &[usize] = &[16, 17, 31, 32, 33, 200, 1024, 1025];
-const NONCE: [u8; 12] = [7; 12];
+pub const NONCE: [u8; 12] = [7; 12];
 const BLOCKS: &[usize] = &[16, 32, 1024, 1040];
 /// What is derived from, where a parameter has data.
 pub const DATA: [u8; 32] = *b"thirty-two bytes to derive from!";
@@ -260,6 +262,7 @@ pub fn case(ckm: CK_MECHANISM_TYPE) -> Option<Case> {
         }
         CKM_AES_CMAC => new(Keys::Aes, ANY, true, Other::Mac(MacOf::Cmac, 16)),
         CKM_AES_CMAC_GENERAL => new(Keys::Aes, ANY, true, Other::Mac(MacOf::Cmac, 8)),
+        CKM_AES_GMAC => new(Keys::Aes, ANY, true, Other::Mac(MacOf::Gmac, 16)),
         CKM_AES_ECB_ENCRYPT_DATA => derived(
             Keys::Aes,
             |ckm, _| with_data(ckm, &[], &DATA),

@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 
-use super::aead::{ccm, gcm};
+use super::aead::{ccm, gcm, gmac};
 use super::p11::Mech;
 use super::secret::{ctr, general};
 use super::wrapping::rsa_aes;
@@ -26,7 +26,7 @@ pub const GENERAL: [CK_MECHANISM_TYPE; 5] = [
     CKM_SHA384_HMAC_GENERAL,
     CKM_SHA512_HMAC_GENERAL,
 ];
-pub const AES: [CK_MECHANISM_TYPE; 13] = [
+pub const AES: [CK_MECHANISM_TYPE; 14] = [
     CKM_AES_KEY_WRAP,
     CKM_AES_KEY_WRAP_KWP,
     CKM_AES_ECB,
@@ -40,6 +40,7 @@ pub const AES: [CK_MECHANISM_TYPE; 13] = [
     CKM_AES_CCM,
     CKM_AES_CMAC,
     CKM_AES_CMAC_GENERAL,
+    CKM_AES_GMAC,
 ];
 pub const HMAC: [CK_MECHANISM_TYPE; 8] = [
     CKM_SHA_1_HMAC,
@@ -75,6 +76,7 @@ pub fn with_parameter(ckm: CK_MECHANISM_TYPE) -> Mech {
             Mech::bytes(ckm, &[7; 16])
         }
         CKM_AES_GCM => gcm(&[7; 12], b"associated", 128),
+        CKM_AES_GMAC => gmac(&[7; 12], 128),
         // Of so much data as tests/mechanisms.rs has.
         CKM_AES_CCM => ccm(32, &[7; 12], b"associated", 16),
         CKM_AES_CTR => ctr(128, [7; 16]),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::cases::MacOf;
+use super::cases::{MacOf, NONCE};
 
 /// A directory for what the commands read.
 pub struct OpenSsl {
@@ -64,15 +64,19 @@ impl OpenSsl {
 
     /// `openssl mac` under the key `key`.
     pub fn mac(&self, of: MacOf, key: &[u8], data: &[u8]) -> Vec<u8> {
-        let cipher = format!("AES-{}-CBC", 8 * key.len());
+        let mode = if matches!(of, MacOf::Gmac) { "GCM" } else { "CBC" };
+        let cipher = format!("AES-{}-{mode}", 8 * key.len());
+        let nonce = format!("hexiv:{}", hex::encode(NONCE));
         let key = format!("hexkey:{}", hex::encode(key));
         let (option, algorithm, name) = match of {
             MacOf::Hmac(hash) => ("-digest", hash, "HMAC"),
             MacOf::Cmac => ("-cipher", &*cipher, "CMAC"),
+            MacOf::Gmac => ("-cipher", &*cipher, "GMAC"),
         };
         let input = self.file("message", data);
         let words = ["mac", option, algorithm, "-macopt", &key, "-binary", "-in", path(&input)];
-        self.run_alone(&[&words[..], &[name]].concat())
+        let nonce = if matches!(of, MacOf::Gmac) { &["-macopt", &*nonce][..] } else { &[] };
+        self.run_alone(&[&words[..], nonce, &[name]].concat())
     }
 
     /// `openssl dgst` by this hash.
