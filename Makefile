@@ -11,6 +11,9 @@ datadir ?= $(prefix)/share
 docdir  ?= $(datadir)/doc/hierarkey
 mandir  ?= $(datadir)/man
 dracutdir ?= $(prefix)/lib/dracut/modules.d
+# Debian's two packages look nowhere else.
+initramfsdir ?= $(datadir)/initramfs-tools/hooks
+keyscriptdir ?= $(prefix)/lib/cryptsetup/scripts
 sysusersdir ?= $(prefix)/lib/sysusers.d
 tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 sysconfdir ?= /etc
@@ -115,6 +118,8 @@ install: ## all of it, with manual, completions and configuration (DESTDIR, pref
 	install -D -m 0755 "$(built)/hierarkey" "$(DESTDIR)$(bindir)/hierarkey"
 	install -D -m 0644 dist/p11-kit/hierarkey.module "$(DESTDIR)$(p11dir)/hierarkey.module"
 	install -D -m 0755 dist/dracut/90hierarkey/module-setup.sh "$(DESTDIR)$(dracutdir)/90hierarkey/module-setup.sh"
+	install -D -m 0755 dist/initramfs/hierarkey "$(DESTDIR)$(initramfsdir)/hierarkey"
+	install -D -m 0755 dist/initramfs/decrypt_hierarkey "$(DESTDIR)$(keyscriptdir)/decrypt_hierarkey"
 	install -D -m 0644 dist/sysusers.d/hierarkey.conf "$(DESTDIR)$(sysusersdir)/hierarkey.conf"
 	install -D -m 0644 dist/tmpfiles.d/hierarkey.conf "$(DESTDIR)$(tmpfilesdir)/hierarkey.conf"
 	install -d "$(DESTDIR)$(docdir)" "$(DESTDIR)$(mandir)/man1" "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)"
@@ -138,6 +143,7 @@ install: ## all of it, with manual, completions and configuration (DESTDIR, pref
 uninstall: ## what install put there; configuration and stores stay
 	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module" \
 		"$(DESTDIR)$(sysusersdir)/hierarkey.conf" "$(DESTDIR)$(tmpfilesdir)/hierarkey.conf" \
+		"$(DESTDIR)$(initramfsdir)/hierarkey" "$(DESTDIR)$(keyscriptdir)/decrypt_hierarkey" \
 		"$(DESTDIR)$(mandir)/man1/hierarkey.1" "$(DESTDIR)$(mandir)/man1/"hierarkey-*.1 \
 		"$(DESTDIR)$(mandir)/man5/hierarkey.toml.5" "$(DESTDIR)$(mandir)/man7/hierarkey.7" \
 		"$(DESTDIR)$(bashdir)/hierarkey" "$(DESTDIR)$(zshdir)/_hierarkey" "$(DESTDIR)$(fishdir)/hierarkey.fish"

@@ -79,6 +79,7 @@ is_in_place() {
     local file
     for file in "$module" /usr/share/p11-kit/modules/hierarkey.module /usr/bin/hierarkey /etc/hierarkey/hierarkey.toml \
         /usr/lib/sysusers.d/hierarkey.conf /usr/lib/tmpfiles.d/hierarkey.conf /usr/lib/dracut/modules.d/90hierarkey/module-setup.sh \
+        /usr/share/initramfs-tools/hooks/hierarkey /usr/lib/cryptsetup/scripts/decrypt_hierarkey \
         /usr/share/man/man1/hierarkey.1.gz /usr/share/man/man1/hierarkey-key-generate.1.gz /usr/share/man/man5/hierarkey.toml.5.gz \
         /usr/share/man/man7/hierarkey.7.gz /usr/share/bash-completion/completions/hierarkey \
         /usr/share/zsh/vendor-completions/_hierarkey /usr/share/fish/vendor_completions.d/hierarkey.fish; do
@@ -169,7 +170,7 @@ rpm_is_described() {
     grep -qx "$module" "$work/rpm.list"
     grep -q '/man5/hierarkey.toml.5' "$work/rpm.list"
     says '^/etc/hierarkey/hierarkey.toml$' rpm -qp --configfiles "$work"/rpm/RPMS/*/hierarkey-*.rpm
-    lacks '/var/lib/hierarkey' "$work/rpm.list"
+    lacks '/var/lib/hierarkey|initramfs-tools|cryptsetup' "$work/rpm.list"
 }
 
 clean_root
