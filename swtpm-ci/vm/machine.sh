@@ -71,7 +71,8 @@ boot_machine() {
     local limit=$1 append='' ram=$initrd status=0 typist='' swtpm_pid device=tpm-tis qemu_pid waited=0
     local options=()
     boots=$((boots + 1))
-    console=$machine/console.$boots
+    # In the share: a scenario reads what a person saw before it ran.
+    console=$machine/share/console.$boots
     printf '%s\n' "$boots" >"$machine/share/boot"
     rm -rf "$machine/share/status" "$machine/now"
     mv "$machine/share/next" "$machine/now"
@@ -112,7 +113,7 @@ boot_machine() {
     while kill -0 "$qemu_pid" 2>/dev/null; do
         sleep 0.5
         waited=$((waited + 1))
-        if [ "$waited" -gt $((limit * 2)) ] || grep -aqsE 'You are in (emergency|rescue) mode|Kernel panic' "$console"; then
+        if [ "$waited" -gt $((limit * 2)) ] || grep -aqsE 'You are in (emergency|rescue) mode|Kernel panic|^\(initramfs\)' "$console"; then
             stop "$qemu_pid"
             status=124
         fi

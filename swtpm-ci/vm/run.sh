@@ -34,7 +34,7 @@ if [ -z "${MODULE:-}" ]; then
 fi
 make --no-print-directory install DESTDIR="$work/install" built="$(dirname "$(readlink -f "$MODULE")")" >/dev/null
 find "$work/install" -name 'libhierarkey.so' -exec strip --strip-debug {} +
-find "$work/install" -name 'hierarkey' -type f -perm -100 -exec strip --strip-debug {} +
+find "$work/install" -path '*/bin/hierarkey' -type f -exec strip --strip-debug {} +
 tar -C "$work/install" --owner=0 --group=0 -cf "$work/install.tar" .
 
 said=$work/said

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# machine: trixie
+# The same with Debian 13's dracut and an EC key.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. /rig/src/swtpm-ci/vm/lib.sh
+# shellcheck source-path=SCRIPTDIR source=../disk.sh
+. /rig/src/swtpm-ci/vm/disk.sh
+# shellcheck source-path=SCRIPTDIR source=../root.sh
+. /rig/src/swtpm-ci/vm/root.sh
+# shellcheck source-path=SCRIPTDIR source=../dracut.sh
+. /rig/src/swtpm-ci/vm/dracut.sh
+case $boot in
+    1)
+        makes_the_token
+        page disk.md ec
+        makes_a_volume
+        page disk.md enrol PASSWORD="$(cat /run/disk/passphrase)"
+        moves_to_the_volume
+        power_cycle
+        ;;
+    2)
+        check "boots from the volume that the token opened" opened_by_the_token
+        finish
+        ;;
+esac
