@@ -32,7 +32,7 @@ built  ?= $(target)/release
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny bench soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny bench compare soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ deny: ## licences, bans and sources of the dependencies
 bench: ## each mechanism's rate and TPM commands; signatures beside the bare TPM; start and search
 	@tools/setup.sh test
 	$(CARGO) bench --locked --bench report --bench mechanisms
+
+compare: ## other PKCS#11 modules measured beside this one (UPDATE_DOCS=1 writes docs/comparison.md)
+	@tools/setup.sh bench
+	$(CARGO) bench --locked --bench compare
 
 soak: ## the tests at their full size: hours
 	@tools/setup.sh test
