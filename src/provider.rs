@@ -123,8 +123,7 @@ pub fn finalize() -> Result<()> {
     current()?;
     let provider = LIFE.with(Option::take).ok_or_else(not_initialized)?;
     for hierarchy in Hierarchy::ALL {
-        let closed = provider.table.lock().close_all(hierarchy);
-        provider.after_close(hierarchy, closed);
+        provider.close(hierarchy, |table| Ok(table.close_all(hierarchy)))?;
     }
     provider.engine.close();
     Ok(())
@@ -248,13 +247,8 @@ impl Provider {
     ///
     /// Errors: `CKR_SESSION_HANDLE_INVALID`.
     pub fn close_session(&self, handle: CK_SESSION_HANDLE) -> Result<()> {
-        let (hierarchy, closed) = {
-            let mut table = self.table.lock();
-            let hierarchy = table.get(handle)?.hierarchy;
-            (hierarchy, table.close(handle)?)
-        };
-        self.after_close(hierarchy, closed);
-        Ok(())
+        let hierarchy = self.table.lock().get(handle)?.hierarchy;
+        self.close(hierarchy, |table| table.close(handle))
     }
 
     /// PKCS#11 v3.1, C_CloseAllSessions.
@@ -262,22 +256,43 @@ impl Provider {
     /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_TOKEN_NOT_PRESENT`.
     pub fn close_all_sessions(&self, slot: CK_SLOT_ID) -> Result<()> {
         let hierarchy = hierarchy_of(slot)?;
-        let closed = self.table.lock().close_all(hierarchy);
-        self.after_close(hierarchy, closed);
+        self.close(hierarchy, |table| Ok(table.close_all(hierarchy)))
+    }
+
+    /// Closes the sessions that `take` takes out, and destroys what dies with them, once the calls
+    /// still running in them are done: what such a call makes dies as well.
+    fn close(
+        &self,
+        hierarchy: Hierarchy,
+        take: impl FnOnce(&mut Table) -> Result<Closed>,
+    ) -> Result<()> {
+        let (cells, private) = {
+            let mut table = self.table.lock();
+            let Closed { cells, logged_out } = take(&mut table)?;
+            (cells, if logged_out { self.drop_private(hierarchy) } else { Vec::new() })
+        };
+        self.forget_keys(&private);
+        for cell in &cells {
+            *cell.state.lock() = Default::default();
+        }
+        let owners: Vec<_> = cells.iter().map(|cell| cell.handle).collect();
+        let own = self.drop_session_objects(hierarchy, |object| owners.contains(&object.owner));
+        self.forget_keys(&own);
         Ok(())
     }
 
-    /// Destroys what died with the sessions, once the calls still running in them are done: what
-    /// such a call makes dies as well.
-    fn after_close(&self, hierarchy: Hierarchy, closed: Closed) {
-        for cell in &closed.cells {
-            *cell.state.lock() = Default::default();
-        }
-        let owners: Vec<_> = closed.cells.iter().map(|cell| cell.handle).collect();
-        self.drop_session_objects(hierarchy, |object| owners.contains(&object.owner));
-        if closed.logged_out {
-            self.drop_private_objects(hierarchy);
-        }
+    /// PKCS#11 v3.1, C_Logout, for all sessions of the application on a slot; whether somebody was
+    /// in.
+    pub(crate) fn log_out(&self, hierarchy: Hierarchy) -> bool {
+        let private = {
+            let mut table = self.table.lock();
+            if !table.log_out(hierarchy) {
+                return false;
+            }
+            self.drop_private(hierarchy)
+        };
+        self.forget_keys(&private);
+        true
     }
 
     /// ulSessionCount and ulRwSessionCount of a slot.
@@ -351,18 +366,18 @@ impl Provider {
     }
 
     /// A logout: private handles become invalid for good, private session objects are destroyed.
-    pub(crate) fn drop_private_objects(&self, hierarchy: Hierarchy) {
+    /// Gives the keys that went. The caller has the table still locked: whoever logs in next loses
+    /// nothing of their own.
+    fn drop_private(&self, hierarchy: Hierarchy) -> Vec<Blob> {
         self.handles.lock().drop_private(slot_of(hierarchy));
-        self.drop_session_objects(hierarchy, |object| {
-            object.attributes.bool(cryptoki_sys::CKA_PRIVATE) == Some(true)
-        });
+        self.drop_session_objects(hierarchy, |object| object.attributes.is_private())
     }
 
     fn drop_session_objects(
         &self,
         hierarchy: Hierarchy,
         mut goes: impl FnMut(&SessionObject) -> bool,
-    ) {
+    ) -> Vec<Blob> {
         let mut blobs = Vec::new();
         let mut gone = Vec::new();
         self.session_objects.lock().retain(|id, object| {
@@ -377,8 +392,7 @@ impl Provider {
         for id in gone {
             handles.drop_object(slot_of(hierarchy), ObjectKey::Session(id));
         }
-        drop(handles);
-        self.forget_keys(&blobs);
+        blobs
     }
 
     /// Lets go of keys that may still be loaded in the TPM.

@@ -101,6 +101,72 @@ fn c058_what_a_call_makes_during_a_logout_dies_with_it() {
 }
 
 #[test]
+fn c058_a_search_during_a_logout_gives_no_private_handle_afterwards() {
+    let t = Token::new();
+    let session = t.user();
+    let other = t.p.rw(t.slot);
+    for number in 0..40_u8 {
+        t.p.create(session, &data(&[number], true, true)).unwrap();
+    }
+    for _ in 0..4 * ROUNDS {
+        let searches = AtomicUsize::new(0);
+        let found = watched(|| {
+            std::thread::scope(|scope| {
+                let worker = scope.spawn(|| {
+                    let mut last = Vec::new();
+                    loop {
+                        let found = t.p.find(session, &[flag(CKA_PRIVATE, true)]);
+                        if found.is_empty() {
+                            return last;
+                        }
+                        last = found;
+                        searches.fetch_add(1, Ordering::Release);
+                    }
+                });
+                wait_for_one(&searches);
+                t.p.logout(other).unwrap();
+                worker.join().unwrap()
+            })
+        });
+        t.p.login(other, CKU_USER, PIN).unwrap();
+        for handle in found {
+            assert_eq!(t.p.size(other, handle), Err(CKR_OBJECT_HANDLE_INVALID));
+        }
+    }
+}
+
+/// A close waits for the calls that still run in its session. Who logs in meanwhile is somebody new.
+#[test]
+fn c039_a_close_that_waits_takes_nothing_from_who_logs_in_meanwhile() {
+    let t = Token::new();
+    let much = vec![7; 16 << 20];
+    for _ in 0..ROUNDS {
+        let session = t.user();
+        let (started, p) = (AtomicUsize::new(0), &t.p);
+        let (second, object) = watched(|| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    p.init(Op::Digest, session, Mech::plain(CKM_SHA512), 0).unwrap();
+                    while p.update(Op::Digest, session, &much).is_ok() {
+                        started.fetch_add(1, Ordering::Release);
+                    }
+                });
+                wait_for_one(&started);
+                scope.spawn(|| p.close(session).unwrap());
+                while p.token_info(t.slot).unwrap().ulSessionCount > 0 {
+                    std::thread::yield_now();
+                }
+                let second = p.rw(t.slot);
+                p.login(second, CKU_USER, PIN).unwrap();
+                (second, p.create(second, &data(b"mine", false, true)).unwrap())
+            })
+        });
+        assert!(p.size(second, object).is_ok(), "the first session's end took it");
+        p.close(second).unwrap();
+    }
+}
+
+#[test]
 fn c042_everything_at_once_neither_crashes_nor_locks_up() {
     const ALLOWED: [CK_RV; 12] = [
         CKR_OK,

@@ -74,11 +74,9 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_USER_NOT_LOGGED_IN`.
     pub fn logout(&mut self) -> Result<()> {
-        let hierarchy = self.cell.hierarchy;
-        if !self.provider.table.lock().log_out(hierarchy) {
+        if !self.provider.log_out(self.cell.hierarchy) {
             return Err(Error::new(CKR_USER_NOT_LOGGED_IN, "nobody is logged in"));
         }
-        self.provider.drop_private_objects(hierarchy);
         Ok(())
     }
 

@@ -82,8 +82,14 @@ impl Call<'_> {
         found: &mut VecDeque<CK_OBJECT_HANDLE>,
     ) -> Result<()> {
         let slot = slot_of(self.cell.hierarchy);
+        // What is private was found for a user who may have logged out since.
+        let table = self.provider.table.lock();
+        let logged_out = table.login(self.cell.hierarchy).epoch != self.login.epoch;
         let mut handles = self.provider.handles.lock();
         for (place, private) in places {
+            if private && logged_out {
+                continue;
+            }
             found.push_back(handles.handle(slot, place, private)?);
         }
         Ok(())
