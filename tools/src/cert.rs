@@ -20,7 +20,7 @@ use crate::failure::{Failure, Result, plain};
 use crate::key::reader;
 use crate::key::request::{FileArguments, deliver};
 use crate::name::{self, Id, Name};
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::slot::{AsUser, Where};
 use crate::token_session::{Handle, Session, bytes, flag, ulong};
 
@@ -92,7 +92,8 @@ impl Report for CertListReport {
                 format!("  until {}", end.split('T').next().unwrap_or(end))
             });
             let key = if one.has_key { "" } else { "  no key" };
-            format!("{}  {}  {}{end}{key}\n", style.bold(&one.label), one.id, one.subject)
+            let (label, subject) = (visible(&one.label), visible(&one.subject));
+            format!("{}  {}  {subject}{end}{key}\n", style.bold(&label), one.id)
         };
         self.certificates.iter().map(line).collect()
     }

@@ -9,6 +9,8 @@ use hierarkey::error::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::output::visible;
+
 pub type Result<T> = std::result::Result<T, Failure>;
 
 /// Why a command failed; the number is its exit code. [`EXIT_CODES`] says what each means.
@@ -75,7 +77,8 @@ impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         // One line, whatever a library below put into it.
         let message: String = message.into();
-        Self { kind, message: message.split_whitespace().collect::<Vec<_>>().join(" ") }
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self { kind, message: visible(&message) }
     }
 
     pub fn input(message: impl Into<String>) -> Self {

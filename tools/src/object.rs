@@ -13,7 +13,7 @@ use crate::failure::{Failure, Result};
 use crate::key::change::DeletedReport;
 use crate::key::generate::check_label;
 use crate::name::Name;
-use crate::output::{Output, Report, Style, write_file};
+use crate::output::{Output, Report, Style, visible, write_file};
 use crate::setup::ask;
 use crate::slot::AsUser;
 use crate::token_session::{Handle, Session, bytes, flag, ulong};
@@ -175,7 +175,7 @@ impl Report for ObjectListReport {
 
 fn line(one: &ObjectInfo, style: Style) -> String {
     let id = if one.id.is_empty() { "-" } else { &one.id };
-    let label = style.bold(&one.label);
+    let label = style.bold(&visible(&one.label));
     format!("{:10}  {label}  id:{id}  uid:{}  {} bytes\n", one.class, one.unique_id, one.size)
 }
 

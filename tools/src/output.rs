@@ -59,6 +59,23 @@ impl Style {
     }
 }
 
+/// A name as it may be shown: labels, subjects and names of programs are whatever somebody wrote, and
+/// what steers a terminal, breaks a line or turns its order round is spelled out.
+pub fn visible(name: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    name.chars().fold(String::with_capacity(name.len()), |mut shown, c| {
+        if steers(c) {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
+        shown
+    })
+}
+
 /// How this run answers.
 #[derive(Clone, Copy)]
 pub struct Output {
@@ -203,4 +220,16 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32, force: bool) -> Result<(
     written.map_err(|e| failed(&e))?;
     let kept = if force { file.persist(path) } else { file.persist_noclobber(path) };
     kept.map(|_| ()).map_err(|error| failed(&error.error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        assert_eq!(visible("pr\u{fc}f \u{2014} \u{2603}"), "pr\u{fc}f \u{2014} \u{2603}");
+        assert_eq!(visible("a\x1b[31mb\nc\u{9b}"), "a\\u{1b}[31mb\\nc\\u{9b}");
+        assert_eq!(visible("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
+    }
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::key::change::DeletedReport;
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::pin::{self, NewPin, OfficerPin, UserPin};
 use crate::slot::{Slot, Where};
 use crate::token_session::{Session, no_tpm, why_absent};
@@ -100,12 +100,13 @@ pub struct TokenReport {
 
 impl Report for TokenReport {
     fn text(&self, _: Style) -> String {
+        let label = visible(&self.label);
         match self.done.as_str() {
-            "made" => format!("token \"{}\" is in slot {}\n", self.label, self.slot),
+            "made" => format!("token \"{label}\" is in slot {}\n", self.slot),
             "so-pin-changed" => {
-                format!("the security officer's PIN of \"{}\" is changed\n", self.label)
+                format!("the security officer's PIN of \"{label}\" is changed\n")
             }
-            _ => format!("the user's PIN of \"{}\" is changed\n", self.label),
+            _ => format!("the user's PIN of \"{label}\" is changed\n"),
         }
     }
 }

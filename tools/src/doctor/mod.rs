@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -106,8 +106,8 @@ impl Report for DoctorReport {
                 Severity::Warning => style.warn("warning"),
                 Severity::Note => style.dim("note"),
             };
-            let _ = writeln!(text, "{mark}  {}: {}", style.bold(&one.check), one.finding);
-            let _ = writeln!(text, "         {}", one.remedy);
+            let _ = writeln!(text, "{mark}  {}: {}", style.bold(&one.check), visible(&one.finding));
+            let _ = writeln!(text, "         {}", visible(&one.remedy));
             if let Some(source) = &one.source {
                 let _ = writeln!(text, "         source: {source}");
             }

@@ -11,7 +11,7 @@ use super::info;
 use super::list::KeyReport;
 use crate::failure::{Failure, Result};
 use crate::name::Name;
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::setup::ask;
 use crate::slot::AsUser;
 use crate::token_session::{Session, bytes};
@@ -86,9 +86,8 @@ pub fn rename(out: Output, admin: &Admin, arguments: &RenameArguments) -> Result
 pub fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()> {
     let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
     let key = info::one(&session, &arguments.key)?;
-    let what = format!("the key \"{}\" (id {})", key.label, hex::encode(&key.id));
+    let what = format!("the key \"{}\" (id {})", visible(&key.label), hex::encode(&key.id));
     ask(&format!("Destroy {what} for good?"), arguments.yes)?;
-    // The private half first: what is left behind by a failure then is of no use to anybody.
     let mut objects = key.objects();
     if arguments.certificates {
         objects.extend(&key.certificates);

@@ -11,7 +11,7 @@ use super::info;
 use super::request::{FileArguments, deliver, deliver_as};
 use crate::failure::{Failure, Kind, Result};
 use crate::name::Name;
-use crate::output::Output;
+use crate::output::{Output, visible};
 use crate::slot::Where;
 use crate::token_session::Session;
 
@@ -53,6 +53,8 @@ fn openssh(spki: &[u8], comment: &str) -> Result<String> {
         let point = EcdsaPublicKey::from_sec1_bytes(bits);
         KeyData::Ecdsa(point.map_err(|e| broken(e.to_string()))?)
     };
-    let line = PublicKey::new(data, comment).to_openssh().map_err(|e| broken(e.to_string()))?;
+    // A line's end in a label would begin another line of authorized_keys.
+    let line =
+        PublicKey::new(data, visible(comment)).to_openssh().map_err(|e| broken(e.to_string()))?;
     Ok(format!("{line}\n"))
 }

@@ -17,7 +17,7 @@ use super::reader::{self, Contents, PrivateKey};
 use crate::cert;
 use crate::failure::{Failure, Result};
 use crate::name::{self, Id};
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::pin::Passphrase;
 use crate::slot::AsUser;
 use crate::token_session::{Session, bytes, flag, ulong};
@@ -60,7 +60,7 @@ pub const WARNING: &str = "this key existed outside the TPM: whoever has a copy 
 impl Report for ImportReport {
     fn text(&self, style: Style) -> String {
         let key = &self.key;
-        format!("{} {} {}\n", style.bold(&key.label), key.kind, key.uri)
+        format!("{} {} {}\n", style.bold(&visible(&key.label)), key.kind, key.uri)
     }
 }
 

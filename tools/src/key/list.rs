@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::info::{self, Key, KeyInfo};
 use crate::failure::Result;
 use crate::name::Name;
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::slot::AsUser;
 use crate::token_session::Session;
 
@@ -65,13 +65,16 @@ impl Report for KeyListReport {
         if self.keys.is_empty() {
             text.push_str("no keys\n");
         }
-        let width = |of: fn(&KeyInfo) -> &str| {
+        let width = |of: fn(&KeyInfo) -> String| {
             self.keys.iter().map(|key| of(key).chars().count()).max().unwrap_or(0)
         };
-        let (labels, kinds, ids) =
-            (width(|key| &key.label), width(|key| &key.kind), width(|key| &key.id));
+        let (labels, kinds, ids) = (
+            width(|key| visible(&key.label)),
+            width(|key| key.kind.clone()),
+            width(|key| key.id.clone()),
+        );
         for key in &self.keys {
-            let label = style.bold(&format!("{:labels$}", key.label));
+            let label = style.bold(&format!("{:labels$}", visible(&key.label)));
             let _ = write!(text, "{label}  {:kinds$}  {:ids$}", key.kind, key.id);
             let _ = writeln!(text, "  {}", facts(key).join(", "));
         }
@@ -108,14 +111,14 @@ fn facts(key: &KeyInfo) -> Vec<String> {
 impl Report for KeyReport {
     fn text(&self, style: Style) -> String {
         let key = &self.key;
-        format!("{} {} {}\n", style.bold(&key.label), key.kind, key.uri)
+        format!("{} {} {}\n", style.bold(&visible(&key.label)), key.kind, key.uri)
     }
 }
 
 impl Report for KeyShowReport {
     fn text(&self, style: Style) -> String {
         let key = &self.key;
-        let mut text = format!("{}  {}\n", style.bold(&key.label), key.kind);
+        let mut text = format!("{}  {}\n", style.bold(&visible(&key.label)), key.kind);
         let mut line = |name: &str, value: &str| {
             let _ = writeln!(text, "  {}  {value}", style.dim(&format!("{name:11}")));
         };

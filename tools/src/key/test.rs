@@ -11,7 +11,7 @@ use super::info::{self, Key};
 use super::x509;
 use crate::failure::{Failure, Kind, Result};
 use crate::name::Name;
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 use crate::slot::AsUser;
 use crate::token_session::{Handle, Session, bytes, flag, plain};
 
@@ -35,7 +35,7 @@ impl Report for TestReport {
     fn text(&self, style: Style) -> String {
         let passed: Vec<_> =
             self.passed.iter().map(|one| format!("{one} {}", style.good("works"))).collect();
-        format!("{}: {}\n", style.bold(&self.label), passed.join(", "))
+        format!("{}: {}\n", style.bold(&visible(&self.label)), passed.join(", "))
     }
 }
 
