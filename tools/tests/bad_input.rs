@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::table::{OF_OFFICER, OF_USER, contents, prepared, with_pin};
+use common::table::{OF_OFFICER, OF_USER, contents, init, prepared, with_pin};
 use common::{PROGRAM, Rig, finish, judge_refusal};
 
 #[test]
@@ -34,30 +34,8 @@ fn a_wrong_or_missing_pin_is_exit_4_and_changes_nothing() {
         &["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "short"][..],
         &["token", "set-pin", "--pin-file", "wrong", "--new-pin-file", "so"],
         &["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "short"],
-        &[
-            "token",
-            "init",
-            "--slot",
-            "null",
-            "--label",
-            "x",
-            "--so-pin-file",
-            "short",
-            "--pin-file",
-            "pin",
-        ],
-        &[
-            "token",
-            "init",
-            "--slot",
-            "null",
-            "--label",
-            "x",
-            "--so-pin-file",
-            "so",
-            "--pin-file",
-            "short",
-        ],
+        &init("null", "x", "short", "pin"),
+        &init("null", "x", "so", "short"),
     ] {
         rig.refused(words, 4);
     }
@@ -135,21 +113,7 @@ fn wrong_files_are_exit_8_and_change_nothing() {
         8,
     );
     let label = "x".repeat(33);
-    rig.refused(
-        &[
-            "token",
-            "init",
-            "--slot",
-            "null",
-            "--label",
-            &label,
-            "--so-pin-file",
-            "so",
-            "--pin-file",
-            "pin",
-        ],
-        8,
-    );
+    rig.refused(&init("null", &label, "so", "pin"), 8);
     for what in ["none", "rubbish", "."] {
         let said = rig.refused(&["setup", "disk", what, "--yes"], 8);
         assert!(said.contains(what), "{said}");

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use common::table::{CHANGING, OF_ANYBODY, OF_USER, contents, fill, prepared, with_pin};
+use common::table::{CHANGING, OF_ANYBODY, OF_USER, contents, fill, init, prepared, with_pin};
 use common::{PROGRAM, Rig, finish, judge_refusal, open_to_all};
 
 #[test]
@@ -39,7 +39,7 @@ fn without_a_tpm_every_command_is_exit_3_and_says_so() {
     OF_USER.iter().for_each(|words| without(&with_pin(words, "pin")));
     OF_ANYBODY.iter().for_each(|words| without(words));
     without(&["lockout", "reset"]);
-    without(&["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"]);
+    without(&init("owner", "x", "so", "pin"));
     without(&["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"]);
     without(&["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "pin"]);
     without(&["setup", "ssh", "--module", PROGRAM, "--yes"]);
@@ -119,12 +119,12 @@ fn a_full_disk_is_exit_9_and_leaves_nothing_half_made() {
         println!("skipped: this user may not mount a small file system");
         return;
     };
-    let init = ["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"];
+    let make = init("owner", "x", "so", "pin");
     small.fill();
-    rig.refused(&init, 9);
+    rig.refused(&make, 9);
     small.empty();
     assert!(rig.ok(&["status"]).text().contains("not initialised"));
-    rig.ok(&init);
+    rig.ok(&make);
     fill(&rig);
     let before = contents(&rig);
     small.fill();
@@ -134,21 +134,7 @@ fn a_full_disk_is_exit_9_and_leaves_nothing_half_made() {
     }
     rig.refused(&["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"], 9);
     rig.refused(&["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "so"], 9);
-    rig.refused(
-        &[
-            "token",
-            "init",
-            "--slot",
-            "null",
-            "--label",
-            "x",
-            "--so-pin-file",
-            "so",
-            "--pin-file",
-            "pin",
-        ],
-        9,
-    );
+    rig.refused(&init("null", "x", "so", "pin"), 9);
     let out = rig.store().join("csr");
     let words = ["key", "csr", "k", "--subject", "CN=k", "--out", out.to_str().unwrap()];
     rig.refused(&with_pin(&words, "pin"), 9);
@@ -202,7 +188,7 @@ fn without_rights_every_command_is_exit_7_and_says_whom_to_ask() {
         assert!(said.contains("doctor"), "{said}");
     }
     for words in [
-        &["token", "init", "--label", "x", "--so-pin-file", "so", "--pin-file", "pin"][..],
+        &init("owner", "x", "so", "pin")[..],
         &["token", "remove", "--slot", "owner", "--destroy-keys"],
         &["token", "set-pin", "--pin-file", "pin", "--new-pin-file", "so"],
         &["token", "unblock", "--so-pin-file", "so", "--new-pin-file", "pin"],

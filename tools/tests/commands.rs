@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
+use common::table::init;
 use common::{PROGRAM, Rig, finish};
 use serde_json::json;
 
@@ -23,11 +24,11 @@ fn a_token_is_made_its_pins_change_and_it_is_removed() {
     let status = rig.json(&["status"]);
     assert_eq!(status["slots"][0]["state"], "uninitialised");
     assert_eq!(status["store"]["version"], json!(null));
-    let init = ["token", "init", "--label", "one", "--so-pin-file", "so", "--pin-file", "pin"];
-    let made = rig.json(&init);
+    let make = init("owner", "one", "so", "pin");
+    let made = rig.json(&make);
     assert_eq!((&made["label"], &made["done"]), (&json!("one"), &json!("made")));
-    rig.refused(&init, 8);
-    rig.json(&[&init[..], &["--destroy-keys"]].concat());
+    rig.refused(&make, 8);
+    rig.json(&[&make[..], &["--destroy-keys"]].concat());
     let status = rig.json(&["status"]);
     assert_eq!(status["slots"][0]["state"], "token");
     assert_eq!(status["slots"][0]["user_pin"], true);
@@ -52,18 +53,7 @@ fn a_token_is_made_its_pins_change_and_it_is_removed() {
 fn a_token_can_be_in_every_slot() {
     let rig = Rig::new();
     for slot in ["owner", "endorsement", "platform", "null"] {
-        rig.ok(&[
-            "token",
-            "init",
-            "--slot",
-            slot,
-            "--label",
-            slot,
-            "--so-pin-file",
-            "so",
-            "--pin-file",
-            "pin",
-        ]);
+        rig.ok(&init(slot, slot, "so", "pin"));
         rig.ok(&user(&["key", "generate", "k", "--slot", slot]));
         rig.ok(&user(&["key", "test", "k", "--slot", slot]));
     }

@@ -64,16 +64,7 @@ impl Rig {
     /// The same with a token in the owner slot.
     pub fn with_token() -> Self {
         let rig = Self::new();
-        rig.ok(&[
-            "token",
-            "init",
-            "--label",
-            "test token",
-            "--so-pin-file",
-            "so",
-            "--pin-file",
-            "pin",
-        ]);
+        rig.ok(&table::init("owner", "test token", "so", "pin"));
         rig
     }
 

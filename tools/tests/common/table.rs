@@ -67,6 +67,12 @@ pub const OF_OFFICER: &[&[&str]] = &[
     ],
 ];
 
+/// `token init` in a slot, with the files of its two PINs.
+pub fn init<'a>(slot: &'a str, label: &'a str, so_pin: &'a str, pin: &'a str) -> Vec<&'a str> {
+    let at = ["token", "init", "--slot", slot, "--label", label];
+    [&at[..], &["--so-pin-file", so_pin, "--pin-file", pin]].concat()
+}
+
 /// A token with a key, its certificate and a data object, and files to import.
 pub fn prepared() -> Rig {
     let rig = Rig::with_token();
