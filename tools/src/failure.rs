@@ -94,6 +94,11 @@ impl Failure {
         Self::new(Kind::Input, format!("{}: {}", path.display(), plain(error)))
     }
 
+    /// An answer that nobody takes.
+    pub fn stdout(error: &io::Error) -> Self {
+        Self::new(Kind::Output, format!("stdout: {}", plain(error)))
+    }
+
     /// A file that cannot be written.
     pub fn writing(path: &Path, error: &io::Error) -> Self {
         let kind = match error.kind() {
@@ -144,16 +149,24 @@ impl From<Error> for Failure {
             CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED if refused => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
             }
+            // The place of the store is at fault, not the TPM.
+            CKR_TOKEN_NOT_PRESENT if told.starts_with("the store") => {
+                (Kind::Input, format!("{told}; `hierarkey doctor` says what to change"))
+            }
             CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED => {
                 (Kind::NoTpm, format!("{told}; `hierarkey doctor` says what to change"))
             }
-            CKR_TOKEN_NOT_RECOGNIZED => (
+            CKR_TOKEN_NOT_RECOGNIZED if told.contains("was cleared") => (
                 Kind::Failed,
                 format!(
-                    "{told}; if its keys are lost, `hierarkey token remove --destroy-keys` makes \
-                     room"
+                    "{told}; if its keys are lost, `hierarkey token remove --slot SLOT \
+                     --destroy-keys` makes room"
                 ),
             ),
+            // A store that is damaged or newer: nothing in it is lost yet.
+            CKR_TOKEN_NOT_RECOGNIZED => {
+                (Kind::Failed, format!("{told}; `hierarkey doctor` says what to do"))
+            }
             CKR_TOKEN_WRITE_PROTECTED => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says who may change it"))
             }
@@ -170,6 +183,10 @@ impl From<Error> for Failure {
             | CKR_DOMAIN_PARAMS_INVALID => (Kind::Input, told),
             CKR_DEVICE_ERROR if refused => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
+            }
+            // Not a refusal of the TPM's: there is no answer, or none that can be believed.
+            CKR_DEVICE_ERROR if error.tpm_rc().is_none() && !told.starts_with("the store") => {
+                (Kind::NoTpm, format!("{told}; `hierarkey doctor` says what to change"))
             }
             _ => (Kind::Failed, told),
         };

@@ -38,6 +38,7 @@ mod token;
 mod token_session;
 mod uri;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -121,21 +122,26 @@ fn main() -> ExitCode {
 /// A command line that is none, in one line; help and version are no failure.
 fn refuse(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
-    match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let printed = error.print();
-            let good = printed.is_ok() && error.exit_code() == 0;
-            return if good { ExitCode::SUCCESS } else { ExitCode::from(Kind::Usage as u8) };
-        }
-        _ => {}
-    }
-    let text = error.to_string();
-    let what = text.split("\n\n").next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(what);
     let json = std::env::args_os().any(|word| word == "--json");
     let out = Output { json, colour: Colour::Auto };
+    let text = error.to_string();
+    let what = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let Err(failed) = error.print().and_then(|()| std::io::stdout().flush()) else {
+                return ExitCode::SUCCESS;
+            };
+            out.fail(&Failure::stdout(&failed));
+            return ExitCode::from(Kind::Output as u8);
+        }
+        // Half a command is answered with what may follow, where a person reads it.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !json => {
+            let _ = error.print();
+            return ExitCode::from(Kind::Usage as u8);
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a subcommand is missing",
+        _ => text.split("\n\n").next().unwrap_or_default(),
+    };
+    let what = what.strip_prefix("error: ").unwrap_or(what);
     out.fail(&Failure::new(Kind::Usage, format!("{what} (--help tells more)")));
     ExitCode::from(Kind::Usage as u8)
 }
@@ -147,6 +153,11 @@ fn run(out: Output, command: Command) -> Result<()> {
         Command::Demo => return demo::run(out),
         command => command,
     };
+    // Two commands show a mistake in the configuration beside the rest; to all others it is why no
+    // slot has a token.
+    if !matches!(command, Command::Status | Command::Doctor(_)) {
+        doctor::must_be_configured()?;
+    }
     let admin = Admin::open()?;
     match command {
         Command::Status => status::run(out, &admin),

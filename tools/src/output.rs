@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::failure::{Failure, Kind, Result, plain};
+use crate::failure::{Failure, Kind, Result};
 
 /// When output has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -113,9 +113,7 @@ impl Output {
     /// Bytes on stdout.
     pub fn bytes(self, bytes: &[u8]) -> Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)
-            .and_then(|()| out.flush())
-            .map_err(|error| Failure::new(Kind::Output, format!("stdout: {}", plain(&error))))
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::stdout(&error))
     }
 
     /// A warning: on stderr, and never left out.

@@ -14,9 +14,10 @@ use hierarkey::tpm::{Curve, Firmware, Hierarchy};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::doctor;
 use crate::failure::Result;
 use crate::lockout::LockoutReport;
-use crate::output::{Output, Report, Style};
+use crate::output::{Output, Report, Style, visible};
 
 /// What `status` answers.
 #[derive(Serialize, JsonSchema)]
@@ -102,7 +103,9 @@ fn tpm(admin: &Admin) -> (TpmStatus, Option<LockoutReport>) {
     let (firmware, numbers) = match admin.tpm() {
         Ok(both) => both,
         Err(error) => {
-            status.problem = Some(error.to_string());
+            // A mistake in the configuration is behind it, where there is one.
+            let wrong = doctor::must_be_configured().err();
+            status.problem = Some(wrong.map_or_else(|| error.to_string(), |wrong| wrong.message));
             return (status, None);
         }
     };
@@ -228,7 +231,7 @@ impl Report for StatusReport {
     fn text(&self, style: Style) -> String {
         let mut text = String::new();
         let tpm = &self.tpm;
-        let or_unknown = |text: &Option<String>| text.clone().unwrap_or_default();
+        let or_unknown = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
         let _ = if tpm.answers {
             writeln!(
                 text,
@@ -288,7 +291,7 @@ impl Report for StatusReport {
         let _ = writeln!(text, "{}  {}, {how}", style.bold("store"), store.directory);
         for one in &self.open_by {
             let what = if one.what == "tpm" { "the TPM" } else { "the store" };
-            let _ = writeln!(text, "{what} is open in {} (pid {})", one.program, one.pid);
+            let _ = writeln!(text, "{what} is open in {} (pid {})", visible(&one.program), one.pid);
         }
         text
     }

@@ -187,9 +187,12 @@ fn a_wrong_command_line_is_exit_2_in_one_line() {
     ] {
         rig.refused(words, 2);
     }
-    let outcome = rig.run(&["--json", "nonsense"]);
-    let error: serde_json::Value = serde_json::from_str(&outcome.stderr).unwrap();
-    assert_eq!(error["error"]["exit_code"], 2);
+    for words in [&["--json", "nonsense"][..], &["--json"], &["--json", "key"]] {
+        let outcome = rig.run(words);
+        assert_eq!((outcome.code, outcome.text().as_str()), (2, ""), "{words:?}");
+        let error = common::described(&["error"], outcome.stderr.as_bytes());
+        assert_eq!(error["error"]["exit_code"], 2);
+    }
 }
 
 #[test]

@@ -238,6 +238,9 @@ fn a_cleared_tpm_and_a_damaged_store_are_told_plainly() {
     let doctor = rig.run(&["doctor"]);
     assert_eq!(doctor.code, 10);
     assert!(doctor.text().contains("token remove --slot owner --destroy-keys"));
+    // What can be told to remove something is told so in full.
+    let said = rig.refused(&["key", "list"], 1);
+    assert!(said.contains("token remove --slot"), "{said}");
     rig.ok(&["token", "remove", "--slot", "owner", "--destroy-keys"]);
 
     fs::write(rig.store().join("hierarkey.sqlite3"), "no database at all").unwrap();
@@ -247,4 +250,49 @@ fn a_cleared_tpm_and_a_damaged_store_are_told_plainly() {
         assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
     }
     assert_eq!(rig.run(&["doctor"]).code, 10);
+}
+
+#[test]
+fn a_newer_store_is_left_alone_and_nobody_is_told_to_remove_it() {
+    let rig = Rig::with_token();
+    let mut newer = rig.command("sqlite3");
+    newer.arg(rig.store().join("hierarkey.sqlite3")).arg("PRAGMA user_version = 99");
+    assert_eq!(finish(newer).code, 0);
+    let before = rig.stored();
+    for words in [
+        &["key", "list"][..],
+        &init("owner", "x", "so", "pin"),
+        &["token", "remove", "--slot", "owner", "--destroy-keys"],
+    ] {
+        let said = rig.refused(words, 1);
+        assert!(said.contains("newer") && said.contains("hierarkey doctor"), "{said}");
+        assert!(!said.contains("token remove"), "{said}");
+    }
+    assert!(rig.run(&["doctor"]).text().contains("install that one again"));
+    assert!(before == rig.stored(), "something was changed");
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_8_and_is_what_is_told() {
+    let rig = Rig::with_token();
+    rig.write("none.toml", "nonsense = 1\n");
+    for words in [&["key", "list"][..], &["random", "8"], &init("null", "x", "so", "pin")] {
+        let said = rig.refused(words, 8);
+        assert!(said.contains("none.toml:1") && said.contains("nonsense"), "{said}");
+    }
+    assert!(rig.ok(&["status"]).text().contains("none.toml:1"));
+    rig.write("none.toml", "");
+    let elsewhere = |store: &str, tcti: &str, code| {
+        let mut command = rig.command(PROGRAM);
+        command.args(["key", "list"]).env("HIERARKEY_STORE", store);
+        if !tcti.is_empty() {
+            command.env("HIERARKEY_TCTI", tcti);
+        }
+        judge_refusal(&[store, tcti], &finish(command), code)
+    };
+    let said = elsewhere("relative", "", 8);
+    assert!(said.contains("HIERARKEY_STORE"), "{said}");
+    let said = elsewhere("/dev/null", "", 8);
+    assert!(said.contains("is not a directory"), "{said}");
+    elsewhere(rig.store().to_str().unwrap(), "device:/dev/null", 3);
 }

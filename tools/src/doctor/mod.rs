@@ -12,6 +12,8 @@ mod store;
 mod system;
 mod tpm;
 
+pub use system::must_be_configured;
+
 use std::fmt::Write as _;
 
 use clap::Args;

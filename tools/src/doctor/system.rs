@@ -10,8 +10,18 @@ use hierarkey::os::file::read_secret;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::{Examination, Finding, problem, warning};
-use crate::failure::plain;
+use crate::failure::{Failure, Result, plain};
 use crate::setup::module::p11_kit_files;
+
+/// Fails where the configuration has a mistake.
+pub fn must_be_configured() -> Result<()> {
+    match Config::load(&Environment::of_process()) {
+        (_, None) => Ok(()),
+        (_, Some(wrong)) => Err(Failure::input(format!(
+            "{wrong}: correct it, until then no slot has a token (hierarkey.toml(5))"
+        ))),
+    }
+}
 
 pub fn configuration(examination: &mut Examination) {
     let (config, wrong) = Config::load(&Environment::of_process());
