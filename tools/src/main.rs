@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `failure.rs`, `output.rs`, `pin.rs` | exit codes; text, JSON and files; where secrets come from |
+//! | `failure.rs`, `output.rs` | exit codes; text, JSON and files |
+//! | `pin.rs`, `prompt.rs` | where secrets come from |
 //! | `token_session.rs`, `slot.rs` | PKCS#11's calls on one token |
 //! | `name.rs`, `uri.rs` | how people and programs name an object |
 //! | `key/`, `cert.rs`, `object.rs` | what is on a token |
@@ -29,6 +30,7 @@ mod name;
 mod object;
 mod output;
 mod pin;
+mod prompt;
 mod random;
 mod schema;
 mod setup;

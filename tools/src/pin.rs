@@ -2,13 +2,14 @@
 //! the command line or the environment.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, Result, plain};
+use crate::prompt;
 
 /// No secret is longer; more is the wrong file.
 const LIMIT: usize = 1024;
@@ -103,9 +104,22 @@ impl Source {
     }
 
     fn ask(&self, prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
-        rpassword::prompt_password(format!("{prompt}: "))
-            .map(|secret| Zeroizing::new(secret.into_bytes()))
-            .map_err(|_| {
+        let what = self.what;
+        let failed = |why: String| Err(Failure::new(Kind::Pin, why));
+        match prompt::secret(prompt) {
+            // One that could only be wrong costs none of the TPM's tries.
+            Ok(secret) if secret.is_empty() => {
+                failed(format!("no {what} was typed: nothing was done"))
+            }
+            Ok(secret) if secret.iter().any(u8::is_ascii_control) => failed(format!(
+                "a control character is in what was typed as the {what}: nothing was done"
+            )),
+            Ok(secret) if secret.len() > LIMIT => failed(format!("too long for the {what}")),
+            Ok(secret) => Ok(secret),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                failed(format!("no {what} was typed: nothing was done"))
+            }
+            Err(_) => {
                 let option = match self.credential {
                     "hierarkey.passphrase" => "--passphrase-file",
                     "hierarkey.so-pin" => "--so-pin-file",
@@ -113,12 +127,11 @@ impl Source {
                     "hierarkey.pin" => "--pin-file",
                     _ => "an --auth-file option",
                 };
-                let what = self.what;
-                Failure::new(
-                    Kind::Pin,
-                    format!("there is no terminal to ask for the {what}: name a file by {option}"),
-                )
-            })
+                failed(format!(
+                    "there is no terminal to ask for the {what}: name a file by {option}"
+                ))
+            }
+        }
     }
 }
 

@@ -1,8 +1,12 @@
-//! What a terminal is shown and left as: names that somebody else wrote.
+//! What a terminal is shown and left as: names that somebody else wrote, and questions that are not
+//! answered.
 
 mod common;
 
-use common::{Rig, finish, module};
+use std::io::{Read, Write};
+use std::process::Stdio;
+
+use common::{PROGRAM, Rig, finish, module};
 
 /// A label as another program may write it: it would rename the window, and begin another line of
 /// authorized_keys.
@@ -40,4 +44,58 @@ fn names_steer_no_terminal_and_begin_no_line() {
     }
     let said = rig.refused(&["key", "show", "\x1b[31mred"], 6);
     assert!(!said.contains('\x1b'), "{said:?}");
+}
+
+/// Runs a shell's line on a terminal, and types `keys` once it shows `question`; what it shows.
+fn answered(rig: &Rig, line: &str, question: &str, keys: &str) -> String {
+    let mut command = rig.command("script");
+    command.args(["-qec", line, "/dev/null"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut some = [0; 256];
+    let mut typed = false;
+    loop {
+        let len = screen.read(&mut some).unwrap();
+        if len == 0 {
+            break;
+        }
+        shown.extend_from_slice(&some[..len]);
+        if !typed && String::from_utf8_lossy(&shown).contains(question) {
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            typed = true;
+        }
+    }
+    drop(keyboard);
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn a_question_that_is_interrupted_leaves_a_terminal_that_shows_what_is_typed() {
+    let rig = Rig::with_token();
+    for keys in ["\x03", "half\x03", "\x1c"] {
+        let line = format!("{PROGRAM} key list --login; echo code $?; stty -a");
+        let shown = answered(&rig, &line, "user PIN: ", keys);
+        // As of any program that Ctrl-C ended.
+        assert!(shown.contains("code 130"), "{keys:?}: {shown}");
+        assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{keys:?}: {shown}");
+        assert!(!shown.contains("-isig") && !shown.contains("half"), "{keys:?}: {shown}");
+    }
+}
+
+#[test]
+fn a_pin_that_was_not_typed_costs_no_try() {
+    let rig = Rig::with_token();
+    for keys in ["\n", "\x04", "12\x1a34\n"] {
+        let line = format!("{PROGRAM} key list --login; echo code $?");
+        let shown = answered(&rig, &line, "user PIN: ", keys);
+        assert!(
+            shown.contains("code 4") && shown.contains("nothing was done"),
+            "{keys:?}: {shown}"
+        );
+    }
+    assert_eq!(rig.json(&["lockout", "show"])["tries_left"], 1000);
 }
