@@ -310,22 +310,38 @@ impl Call<'_> {
     /// Errors: `CKR_OBJECT_HANDLE_INVALID`, `CKR_SESSION_READ_ONLY`, `CKR_ACTION_PROHIBITED`,
     /// `CKR_TOKEN_WRITE_PROTECTED`.
     pub fn destroy_object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<()> {
-        let object = self.object(handle)?;
-        may_destroy(&object.attributes, self.actor())?;
-        let was_there = match object.place {
-            ObjectKey::Token(id) => {
-                let token = self.initialized_token()?;
-                self.provider.store.lock().delete_object(token.row.id, ObjectId(id))?
-            }
-            ObjectKey::Session(id) => self.provider.session_objects.lock().remove(&id).is_some(),
-            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => false,
-        };
-        let slot = slot_of(self.cell.hierarchy);
-        self.provider.handles.lock().drop_object(slot, object.place);
-        if let Some(material) = object.key {
-            self.provider.forget_keys(&[material.blob]);
+        self.destroy_objects(&[handle])
+    }
+
+    /// Several objects at once, all of them or none: what PKCS#11 has no call for, and whoever
+    /// destroys both halves of a key needs. One that another process destroyed meanwhile is as it
+    /// should be, unless it was the only one.
+    ///
+    /// Errors: as [`destroy_object`](Self::destroy_object).
+    pub fn destroy_objects(&mut self, handles: &[CK_OBJECT_HANDLE]) -> Result<()> {
+        let objects =
+            handles.iter().map(|handle| self.object(*handle)).collect::<Result<Vec<_>>>()?;
+        for object in &objects {
+            may_destroy(&object.attributes, self.actor())?;
         }
-        if was_there { Ok(()) } else { Err(gone()) }
+        let rows = token_rows(&objects);
+        let mut were_there = 0;
+        if !rows.is_empty() {
+            let token = self.initialized_token()?;
+            were_there = self.provider.store.lock().delete_objects(token.row.id, &rows)?;
+        }
+        let slot = slot_of(self.cell.hierarchy);
+        for object in objects {
+            if let ObjectKey::Session(id) = object.place {
+                let removed = self.provider.session_objects.lock().remove(&id);
+                were_there += usize::from(removed.is_some());
+            }
+            self.provider.handles.lock().drop_object(slot, object.place);
+            if let Some(material) = object.key {
+                self.provider.forget_keys(&[material.blob]);
+            }
+        }
+        if were_there > 0 { Ok(()) } else { Err(gone()) }
     }
 
     /// Bytes the object takes. PKCS#11 v3.1, C_GetObjectSize.
@@ -367,37 +383,66 @@ impl Call<'_> {
         handle: CK_OBJECT_HANDLE,
         raw: Vec<RawAttribute>,
     ) -> Result<()> {
-        let object = self.object(handle)?;
+        self.set_attribute_values_of_all(&[handle], raw)
+    }
+
+    /// The same attributes of several objects at once, of all of the token's or of none: what
+    /// PKCS#11 has no call for, and whoever renames both halves of a key needs.
+    ///
+    /// Errors: as [`set_attribute_values`](Self::set_attribute_values).
+    pub fn set_attribute_values_of_all(
+        &mut self,
+        handles: &[CK_OBJECT_HANDLE],
+        raw: Vec<RawAttribute>,
+    ) -> Result<()> {
+        let objects =
+            handles.iter().map(|handle| self.object(*handle)).collect::<Result<Vec<_>>>()?;
         let changes = template(&raw)?;
         let actor = self.actor();
         // Before anything is locked, so that a template's error never waits for the store.
-        set(&object.attributes, &changes, actor)?;
-        let found = match object.place {
-            ObjectKey::Token(id) => {
-                let token = self.initialized_token()?;
-                let keys = token.row_keys(&self.login.who);
-                let mut store = self.provider.store.lock();
-                store.update_object(token.row.id, &keys, ObjectId(id), &mut |row| {
-                    // The row may have changed since: the rules hold for what it says now.
-                    let now = AttributeSet::from_bytes(&row.content)?;
-                    let changed = set(&now, &changes, actor)?;
-                    row.set_id(name(&changed, CKA_ID));
-                    row.set_label(name(&changed, CKA_LABEL));
-                    row.content = changed.to_bytes();
-                    Ok(())
-                })?
+        for object in &objects {
+            set(&object.attributes, &changes, actor)?;
+        }
+        let rows = token_rows(&objects);
+        if !rows.is_empty() {
+            let token = self.initialized_token()?;
+            let keys = token.row_keys(&self.login.who);
+            let mut store = self.provider.store.lock();
+            let found = store.update_objects(token.row.id, &keys, &rows, &mut |row| {
+                // The row may have changed since: the rules hold for what it says now.
+                let now = AttributeSet::from_bytes(&row.content)?;
+                let changed = set(&now, &changes, actor)?;
+                row.set_id(name(&changed, CKA_ID));
+                row.set_label(name(&changed, CKA_LABEL));
+                row.content = changed.to_bytes();
+                Ok(())
+            })?;
+            if !found {
+                return Err(gone());
             }
-            ObjectKey::Session(id) => match self.provider.session_objects.lock().get_mut(&id) {
-                Some(object) => {
+        }
+        for object in objects {
+            match object.place {
+                ObjectKey::Token(_) => {}
+                ObjectKey::Session(id) => {
+                    let mut objects = self.provider.session_objects.lock();
+                    let object = objects.get_mut(&id).ok_or_else(gone)?;
                     object.attributes = set(&object.attributes, &changes, actor)?;
-                    true
                 }
-                None => false,
-            },
-            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => false,
-        };
-        if found { Ok(()) } else { Err(gone()) }
+                ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => return Err(gone()),
+            }
+        }
+        Ok(())
     }
+}
+
+/// The rows of those that lie in the store.
+fn token_rows(objects: &[Object]) -> Vec<ObjectId> {
+    let row = |object: &Object| match object.place {
+        ObjectKey::Token(id) => Some(ObjectId(id)),
+        ObjectKey::Session(_) | ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => None,
+    };
+    objects.iter().filter_map(row).collect()
 }
 
 fn gone() -> Error {

@@ -250,12 +250,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Reads an object, lets `change` change it, and writes it, in one transaction: no other
-    /// process comes between. False when there is no such object, as [`object`](Self::object) says.
-    ///
-    /// What makes an object that very one (`id`, `unique_id`, `private`) stays.
-    ///
-    /// Errors: as [`Store`] says; what `change` fails with, and then nothing is changed.
+    /// [`update_objects`](Self::update_objects) of one.
     pub fn update_object(
         &mut self,
         token: TokenId,
@@ -263,35 +258,57 @@ impl Store {
         id: ObjectId,
         change: &mut dyn FnMut(&mut ObjectRow) -> Result<()>,
     ) -> Result<bool> {
+        self.update_objects(token, keys, &[id], change)
+    }
+
+    /// Reads objects, lets `change` change each, and writes them, in one transaction: no other
+    /// process comes between. False when there is no such object, as [`object`](Self::object) says,
+    /// and then none is changed.
+    ///
+    /// What makes an object that very one (`id`, `unique_id`, `private`) stays.
+    ///
+    /// Errors: as [`Store`] says; what `change` fails with, and then nothing is changed.
+    pub fn update_objects(
+        &mut self,
+        token: TokenId,
+        keys: &RowKeys,
+        ids: &[ObjectId],
+        change: &mut dyn FnMut(&mut ObjectRow) -> Result<()>,
+    ) -> Result<bool> {
         let mut set_aside = None;
         let changed = self.writing(|tx| {
-            let mut row = match row_by_id(tx, token, keys, id)? {
-                Found::Sound(row) => row,
-                Found::Nothing => return Ok(false),
-                Found::SetAside(why) => {
-                    set_aside = Some(why);
-                    return Ok(false);
+            let mut rows = Vec::with_capacity(ids.len());
+            for id in ids {
+                match row_by_id(tx, token, keys, *id)? {
+                    Found::Sound(row) => rows.push(row),
+                    Found::Nothing => return Ok(false),
+                    Found::SetAside(why) => {
+                        set_aside = Some((*id, why));
+                        return Ok(false);
+                    }
                 }
-            };
-            let before = (row.id, row.unique_id, row.private);
-            change(&mut row)?;
-            if before != (row.id, row.unique_id, row.private) {
-                return Err(Error::bug("a change made another object of one"));
             }
-            write_row(
-                tx,
-                "UPDATE object SET unique_id = :unique_id, private = :private, class = :class,
-                    id_tag = :id_tag, label_tag = :label_tag, content = :content,
-                    key_public = :key_public, key_private = :key_private, auth_id = :auth_id,
-                    mac = :mac
-                WHERE id = :id AND token_id = :token_id",
-                token,
-                keys,
-                &row,
-            )?;
+            for row in &mut rows {
+                let before = (row.id, row.unique_id, row.private);
+                change(row)?;
+                if before != (row.id, row.unique_id, row.private) {
+                    return Err(Error::bug("a change made another object of one"));
+                }
+                write_row(
+                    tx,
+                    "UPDATE object SET unique_id = :unique_id, private = :private, class = :class,
+                        id_tag = :id_tag, label_tag = :label_tag, content = :content,
+                        key_public = :key_public, key_private = :key_private, auth_id = :auth_id,
+                        mac = :mac
+                    WHERE id = :id AND token_id = :token_id",
+                    token,
+                    keys,
+                    row,
+                )?;
+            }
             Ok(true)
         })?;
-        if let Some(why) = set_aside {
+        if let Some((id, why)) = set_aside {
             self.tell(token, id, &why);
         }
         Ok(changed)
@@ -301,9 +318,17 @@ impl Store {
     ///
     /// Errors: as [`Store`] says.
     pub fn delete_object(&mut self, token: TokenId, id: ObjectId) -> Result<bool> {
+        Ok(self.delete_objects(token, &[id])? > 0)
+    }
+
+    /// Deletes objects in one transaction; how many were there.
+    ///
+    /// Errors: as [`Store`] says.
+    pub fn delete_objects(&mut self, token: TokenId, ids: &[ObjectId]) -> Result<usize> {
         self.writing(|tx| {
-            let sql = "DELETE FROM object WHERE id = ?1 AND token_id = ?2";
-            Ok(tx.prepare_cached(sql)?.execute((id.0, token.0))? > 0)
+            let mut delete =
+                tx.prepare_cached("DELETE FROM object WHERE id = ?1 AND token_id = ?2")?;
+            ids.iter().try_fold(0, |deleted, id| Ok(deleted + delete.execute((id.0, token.0))?))
         })
     }
 

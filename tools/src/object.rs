@@ -282,8 +282,8 @@ fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()>
     };
     let object = arguments.name.one(&session, &classes, "object")?;
     let found = info(&session, object)?;
-    let what = format!("the {} object \"{}\"", found.class, found.label);
+    let what = format!("the {} object \"{}\"", found.class, visible(&found.label));
     ask(&format!("Destroy {what} for good?"), arguments.yes)?;
-    session.destroy(object)?;
+    session.destroy(&[object])?;
     out.show(&DeletedReport { deleted: what, objects: Some(1) })
 }

@@ -195,12 +195,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub fn destroy(&self, object: Handle) -> Result<()> {
-        Ok(self.call(|call| call.destroy_object(object))?)
+    /// Destroys objects, all or none.
+    pub fn destroy(&self, objects: &[Handle]) -> Result<()> {
+        Ok(self.call(|call| call.destroy_objects(objects))?)
     }
 
-    pub fn set(&self, object: Handle, template: Vec<RawAttribute>) -> Result<()> {
-        Ok(self.call(|call| call.set_attribute_values(object, template))?)
+    /// Changes attributes of all of these objects, or of none.
+    pub fn set(&self, objects: &[Handle], template: Vec<RawAttribute>) -> Result<()> {
+        Ok(self.call(|call| call.set_attribute_values_of_all(objects, template))?)
     }
 
     /// What a key that asks for the PIN at each use wants before the use.

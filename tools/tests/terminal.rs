@@ -99,3 +99,24 @@ fn a_pin_that_was_not_typed_costs_no_try() {
     }
     assert_eq!(rig.json(&["lockout", "show"])["tries_left"], 1000);
 }
+
+#[test]
+fn a_key_whose_certificate_must_stay_stays_whole() {
+    let rig = Rig::with_token();
+    let pin = ["--pin-file", "pin"];
+    rig.ok(&[&["key", "generate", "k", "--id", "01"][..], &pin].concat());
+    let sign = ["key", "self-sign", "k", "--subject", "CN=k", "--der", "--out", "k.der"];
+    rig.ok(&[&sign[..], &pin].concat());
+    let write = ["--write-object", "k.der", "--type", "cert", "--id", "01", "--label", "k"];
+    other_program(&rig, &[&write[..], &["--undestroyable"]].concat());
+    let before = rig.stored();
+    let delete = ["key", "delete", "k", "--certificates", "--yes"];
+    rig.refused(&[&delete[..], &pin].concat(), 1);
+    assert!(before == rig.stored(), "half of it is gone");
+    rig.ok(&[&["key", "test", "k"][..], &pin].concat());
+    // All of it goes by another name at once.
+    rig.ok(&[&["key", "rename", "k", "l"][..], &pin].concat());
+    let objects = rig.json(&[&["object", "list"][..], &pin].concat());
+    let labels = objects["objects"].as_array().unwrap().iter().map(|one| &one["label"]);
+    assert_eq!(labels.collect::<Vec<_>>(), ["l", "l", "l"]);
+}

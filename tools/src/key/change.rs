@@ -66,19 +66,8 @@ pub fn rename(out: Output, admin: &Admin, arguments: &RenameArguments) -> Result
             arguments.label
         )));
     }
-    let mut done = Vec::new();
-    let objects = key.objects().into_iter().chain(key.certificates.iter().copied());
-    for object in objects {
-        let before = session.attribute(object, CKA_LABEL)?.unwrap_or_default();
-        let label = vec![bytes(CKA_LABEL, arguments.label.as_bytes())];
-        if let Err(failure) = session.set(object, label) {
-            for (object, before) in done {
-                let _ = session.set(object, vec![bytes(CKA_LABEL, before)]);
-            }
-            return Err(failure);
-        }
-        done.push((object, before));
-    }
+    let objects = [key.objects(), key.certificates.clone()].concat();
+    session.set(&objects, vec![bytes(CKA_LABEL, arguments.label.as_bytes())])?;
     key.label.clone_from(&arguments.label);
     out.show(&KeyReport { key: key.info(&session)? })
 }
@@ -92,8 +81,6 @@ pub fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result
     if arguments.certificates {
         objects.extend(&key.certificates);
     }
-    for object in &objects {
-        session.destroy(*object)?;
-    }
+    session.destroy(&objects)?;
     out.show(&DeletedReport { deleted: what, objects: Some(objects.len()) })
 }
