@@ -83,7 +83,7 @@ pub struct Opener {
 }
 
 /// "7.85" of TPM_PT_FIRMWARE_VERSION_1.
-pub fn firmware_version(firmware: &Firmware) -> (u16, u16) {
+fn firmware_version(firmware: &Firmware) -> (u16, u16) {
     let [a, b, c, d, ..] = firmware.version.to_be_bytes();
     (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
 }
