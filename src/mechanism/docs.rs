@@ -18,7 +18,7 @@ Printed from the table in `src/mechanism/table.rs`; a test fails when this page 
 A mechanism is listed by `C_GetMechanismList` where the TPM has the algorithms, the commands and a
 key size it needs; `C_GetMechanismInfo` then tells the sizes the TPM has. A private key works in the
 TPM and nowhere else. What signs and verifies does so for the message-based functions too, in parts
-where it takes data in parts; so do GCM and CCM what they encrypt. Hashing, padding, GHASH and everything a public key does is software's work.
+where it takes data in parts, but for GMAC, whose nonce is for one message; so do GCM and CCM what they encrypt. Hashing, padding, GHASH and everything a public key does is software's work.
 
 ";
 
