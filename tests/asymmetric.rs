@@ -32,9 +32,14 @@ struct Pair {
     len: usize,
 }
 
+/// Those that no mask generator is named after.
+const WITHOUT_MASK: [(CK_MECHANISM_TYPE, (&str, usize)); 2] =
+    [(CKM_SHA512_224, ("sha512-224", 28)), (CKM_SHA512_256, ("sha512-256", 32))];
+
 fn pairs() -> impl Iterator<Item = Pair> {
     let all = || PSS_HASHES.into_iter().zip(HASHES);
-    all().flat_map(move |((_, hash, _), (name, len))| {
+    let hashes = all().map(|((_, hash, _), named)| (hash, named));
+    hashes.chain(WITHOUT_MASK).flat_map(move |(hash, (name, len))| {
         all().map(move |((_, _, mgf), (mask, _))| Pair { hash, mgf, names: (name, mask), len })
     })
 }

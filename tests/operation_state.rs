@@ -11,12 +11,14 @@ use common::fixture::*;
 use common::p11::*;
 use cryptoki_sys::*;
 
-const DIGESTS: [CK_MECHANISM_TYPE; 9] = [
+const DIGESTS: [CK_MECHANISM_TYPE; 11] = [
     CKM_SHA_1,
     CKM_SHA224,
     CKM_SHA256,
     CKM_SHA384,
     CKM_SHA512,
+    CKM_SHA512_224,
+    CKM_SHA512_256,
     CKM_SHA3_224,
     CKM_SHA3_256,
     CKM_SHA3_384,

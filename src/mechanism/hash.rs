@@ -17,6 +17,8 @@ pub enum Hash {
     Sha256,
     Sha384,
     Sha512,
+    Sha512_224,
+    Sha512_256,
     Sha3_224,
     Sha3_256,
     Sha3_384,
@@ -26,7 +28,8 @@ pub enum Hash {
 /// What is known of one hash.
 struct Facts {
     digest: CK_MECHANISM_TYPE,
-    mgf1: CK_ULONG,
+    /// The mask generation function that it makes, where that has a name.
+    mgf1: Option<CK_ULONG>,
     digest_len: usize,
     block_len: usize,
     tpm: Option<HashAlg>,
@@ -79,7 +82,7 @@ fn restore<D: Computation + SerializableState + 'static>(
 
 static SHA1: Facts = Facts {
     digest: CKM_SHA_1,
-    mgf1: CKG_MGF1_SHA1,
+    mgf1: Some(CKG_MGF1_SHA1),
     digest_len: 20,
     block_len: 64,
     tpm: Some(HashAlg::Sha1),
@@ -89,7 +92,7 @@ static SHA1: Facts = Facts {
 };
 static SHA224: Facts = Facts {
     digest: CKM_SHA224,
-    mgf1: CKG_MGF1_SHA224,
+    mgf1: Some(CKG_MGF1_SHA224),
     digest_len: 28,
     block_len: 64,
     tpm: None,
@@ -99,7 +102,7 @@ static SHA224: Facts = Facts {
 };
 static SHA256: Facts = Facts {
     digest: CKM_SHA256,
-    mgf1: CKG_MGF1_SHA256,
+    mgf1: Some(CKG_MGF1_SHA256),
     digest_len: 32,
     block_len: 64,
     tpm: Some(HashAlg::Sha256),
@@ -109,7 +112,7 @@ static SHA256: Facts = Facts {
 };
 static SHA384: Facts = Facts {
     digest: CKM_SHA384,
-    mgf1: CKG_MGF1_SHA384,
+    mgf1: Some(CKG_MGF1_SHA384),
     digest_len: 48,
     block_len: 128,
     tpm: Some(HashAlg::Sha384),
@@ -119,7 +122,7 @@ static SHA384: Facts = Facts {
 };
 static SHA512: Facts = Facts {
     digest: CKM_SHA512,
-    mgf1: CKG_MGF1_SHA512,
+    mgf1: Some(CKG_MGF1_SHA512),
     digest_len: 64,
     block_len: 128,
     tpm: Some(HashAlg::Sha512),
@@ -127,9 +130,29 @@ static SHA512: Facts = Facts {
     make: make::<sha2_saved::Sha512>,
     restore: restore::<sha2_saved::Sha512>,
 };
+static SHA512_224: Facts = Facts {
+    digest: CKM_SHA512_224,
+    mgf1: None,
+    digest_len: 28,
+    block_len: 128,
+    tpm: None,
+    oid: &nist_oid(5),
+    make: make::<sha2_saved::Sha512_224>,
+    restore: restore::<sha2_saved::Sha512_224>,
+};
+static SHA512_256: Facts = Facts {
+    digest: CKM_SHA512_256,
+    mgf1: None,
+    digest_len: 32,
+    block_len: 128,
+    tpm: None,
+    oid: &nist_oid(6),
+    make: make::<sha2_saved::Sha512_256>,
+    restore: restore::<sha2_saved::Sha512_256>,
+};
 static SHA3_224: Facts = Facts {
     digest: CKM_SHA3_224,
-    mgf1: CKG_MGF1_SHA3_224,
+    mgf1: Some(CKG_MGF1_SHA3_224),
     digest_len: 28,
     block_len: 144,
     tpm: None,
@@ -139,7 +162,7 @@ static SHA3_224: Facts = Facts {
 };
 static SHA3_256: Facts = Facts {
     digest: CKM_SHA3_256,
-    mgf1: CKG_MGF1_SHA3_256,
+    mgf1: Some(CKG_MGF1_SHA3_256),
     digest_len: 32,
     block_len: 136,
     tpm: None,
@@ -149,7 +172,7 @@ static SHA3_256: Facts = Facts {
 };
 static SHA3_384: Facts = Facts {
     digest: CKM_SHA3_384,
-    mgf1: CKG_MGF1_SHA3_384,
+    mgf1: Some(CKG_MGF1_SHA3_384),
     digest_len: 48,
     block_len: 104,
     tpm: None,
@@ -159,7 +182,7 @@ static SHA3_384: Facts = Facts {
 };
 static SHA3_512: Facts = Facts {
     digest: CKM_SHA3_512,
-    mgf1: CKG_MGF1_SHA3_512,
+    mgf1: Some(CKG_MGF1_SHA3_512),
     digest_len: 64,
     block_len: 72,
     tpm: None,
@@ -170,12 +193,14 @@ static SHA3_512: Facts = Facts {
 
 impl Hash {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Sha1,
         Self::Sha224,
         Self::Sha256,
         Self::Sha384,
         Self::Sha512,
+        Self::Sha512_224,
+        Self::Sha512_256,
         Self::Sha3_224,
         Self::Sha3_256,
         Self::Sha3_384,
@@ -189,6 +214,8 @@ impl Hash {
             Self::Sha256 => &SHA256,
             Self::Sha384 => &SHA384,
             Self::Sha512 => &SHA512,
+            Self::Sha512_224 => &SHA512_224,
+            Self::Sha512_256 => &SHA512_256,
             Self::Sha3_224 => &SHA3_224,
             Self::Sha3_256 => &SHA3_256,
             Self::Sha3_384 => &SHA3_384,
@@ -203,7 +230,7 @@ impl Hash {
 
     /// The hash inside the mask generation function `mgf` (CKG_MGF1_...).
     pub fn from_mgf(mgf: CK_ULONG) -> Option<Self> {
-        Self::ALL.into_iter().find(|hash| hash.facts().mgf1 == mgf)
+        Self::ALL.into_iter().find(|hash| hash.facts().mgf1 == Some(mgf))
     }
 
     /// The mechanism that computes it.
@@ -301,6 +328,8 @@ mod tests {
             (Hash::Sha256, "ba7816bf8f01cfea"),
             (Hash::Sha384, "cb00753f45a35e8b"),
             (Hash::Sha512, "ddaf35a193617aba"),
+            (Hash::Sha512_224, "4634270f707b6a54"),
+            (Hash::Sha512_256, "53048e2681941ef9"),
             (Hash::Sha3_224, "e642824c3f8cf24a"),
             (Hash::Sha3_256, "3a985da74fe225b2"),
             (Hash::Sha3_384, "ec01498288516fc9"),
@@ -317,7 +346,9 @@ mod tests {
     fn every_hash_is_found_by_its_mechanism_and_its_mask_generator() {
         for hash in Hash::ALL {
             assert_eq!(Hash::from_mechanism(hash.facts().digest), Some(hash));
-            assert_eq!(Hash::from_mgf(hash.facts().mgf1), Some(hash));
+            if let Some(mgf) = hash.facts().mgf1 {
+                assert_eq!(Hash::from_mgf(mgf), Some(hash));
+            }
         }
         assert_eq!(Hash::from_mechanism(CKM_ECDSA), None);
         assert_eq!(Hash::from_mgf(0), None);

@@ -310,10 +310,14 @@ pub fn case(ckm: CK_MECHANISM_TYPE) -> Option<Case> {
         CKM_SHA256_KEY_DERIVATION => digested!("sha256"),
         CKM_SHA384_KEY_DERIVATION => digested!("sha384"),
         CKM_SHA512_KEY_DERIVATION => digested!("sha512"),
+        CKM_SHA512_224_KEY_DERIVATION => digested!("sha512-224"),
+        CKM_SHA512_256_KEY_DERIVATION => digested!("sha512-256"),
         CKM_SHA3_224_KEY_DERIVATION => digested!("sha3-224"),
         CKM_SHA3_256_KEY_DERIVATION => digested!("sha3-256"),
         CKM_SHA3_384_KEY_DERIVATION => digested!("sha3-384"),
         CKM_SHA3_512_KEY_DERIVATION => digested!("sha3-512"),
+        CKM_SHA512_224 => new(Keys::None, ANY, true, Other::Digest("sha512-224")),
+        CKM_SHA512_256 => new(Keys::None, ANY, true, Other::Digest("sha512-256")),
         _ => hashed(ckm).or_else(|| hmac(ckm)),
     }
 }
