@@ -10,6 +10,9 @@ use common::p11::*;
 use common::tpm_proxy::Proxy;
 use common::wrapping::Wrapping;
 use cryptoki_sys::*;
+use p521::ecdsa::signature::hazmat::RandomizedPrehashSigner;
+use rsa::BigUint;
+use rsa::rand_core::OsRng;
 
 /// OpenSSL's names of the hashes in [`PSS_HASHES`], and their lengths.
 const HASHES: [(&str, usize); 9] = [
@@ -160,6 +163,44 @@ fn ecdsa_of_a_digest_of_any_length_is_openssls() {
             assert!(taken, "{name}, {len} bytes: {}", path(&held.file));
         }
     }
+}
+
+/// FIPS 186-5, section 6.4: of a digest that is longer than the order the leftmost bits count, 521
+/// here. No hash of a TPM is so long, so it signs none; verifying is software's.
+#[test]
+fn p521_signs_digests_of_64_bytes_at_most_and_verifies_longer_ones() {
+    let (rig, proxy) = Rig::tapped();
+    let known = Known::on(Token::on(rig, OWNER));
+    let (p, session, held) = (&known.t.p, known.session, known.all(Keys::Ec)[3]);
+    assert_eq!(held.name, "P-521");
+    let scalar = [&[0][..], &[0x35; 64], &[1]].concat();
+    let key = p521::ecdsa::SigningKey::from_slice(&scalar).unwrap();
+    proxy.reset();
+    for len in 65..=200 {
+        let digest: Vec<u8> = (0..len).map(|at| 0xff - at).collect();
+        let ecdsa = || Mech::plain(CKM_ECDSA);
+        let ours = p.sign(session, ecdsa(), held.private, &digest);
+        assert_eq!(ours, Err(CKR_DATA_LEN_RANGE), "{len} bytes");
+        let beyond = (8 * usize::from(len)).saturating_sub(521);
+        let number = (BigUint::from_bytes_be(&digest) >> beyond).to_bytes_be();
+        let number = [vec![0; 66 - number.len()], number].concat();
+        let theirs: p521::ecdsa::Signature =
+            key.sign_prehash_with_rng(&mut OsRng, &number).unwrap();
+        let verify =
+            |digest: &[u8]| p.verify(session, ecdsa(), held.public, digest, &theirs.to_bytes());
+        verify(&digest).unwrap();
+        let flipped = |bit: usize| {
+            let mut digest = digest.clone();
+            digest[bit / 8] ^= 0x80 >> (bit % 8);
+            digest
+        };
+        assert_eq!(verify(&flipped(519)), Err(CKR_SIGNATURE_INVALID), "{len} bytes");
+        if len > 65 {
+            assert_eq!(verify(&flipped(520)), Err(CKR_SIGNATURE_INVALID), "{len} bytes");
+            verify(&flipped(521)).unwrap();
+        }
+    }
+    assert_eq!(proxy.commands(), [], "the TPM was asked");
 }
 
 /// What a listener hears of a call: codes, answers' codes and lengths of everything.
