@@ -5,7 +5,7 @@ use cryptoki_sys::*;
 
 use super::aead::AeadMode;
 use super::hash::Hash;
-use super::mac::Mac;
+use super::mac::{Mac, Prf};
 use super::parameter::ParameterShape;
 use super::row::{
     BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn, Signature,
@@ -296,7 +296,7 @@ pub(super) const fn ecdh(row: Mechanism) -> Mechanism {
 /// CMAC, of full length or of the length the parameter says.
 pub(super) const fn cmac(row: Mechanism, parameter: ParameterShape) -> Mechanism {
     Mechanism {
-        signature: Some(Signature::Mac(Mac::Cmac)),
+        signature: Some(Signature::Mac(Mac::Whole(Prf::Cmac))),
         parameter,
         tpm_algorithms: AES_CBC_ECB,
         tpm_commands: ENCRYPT,
@@ -340,7 +340,7 @@ pub(super) const fn hmac_key(row: Mechanism, hmac: &Hmac) -> Mechanism {
 /// HMAC, of full length or of the length the parameter says.
 pub(super) const fn hmac(row: Mechanism, hmac: &Hmac, parameter: ParameterShape) -> Mechanism {
     Mechanism {
-        signature: Some(Signature::Mac(Mac::Hmac(hmac.hash))),
+        signature: Some(Signature::Mac(Mac::Whole(Prf::Hmac(hmac.hash)))),
         parameter,
         key_types: hmac.key_types,
         tpm_algorithms: hmac.tpm_algorithms,

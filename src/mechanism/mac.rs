@@ -15,17 +15,47 @@ use crate::tpm::{CipherMode, Direction, HashAlg, PrivateKey, SecretBytes};
 /// Which MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mac {
-    /// HMAC by a hash of the TPM.
-    Hmac(HashAlg),
-    /// CMAC with AES.
-    Cmac,
+    /// One of a message that is there whole.
+    Whole(Prf),
     /// GMAC with AES.
     Gmac,
 }
 
+/// A MAC that is a pseudorandom function too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prf {
+    /// HMAC by a hash of the TPM.
+    Hmac(HashAlg),
+    /// CMAC with AES.
+    Cmac,
+}
+
+impl Prf {
+    /// Bytes of what it gives.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Hmac(hash) => hash.digest_len(),
+            Self::Cmac => BLOCK,
+        }
+    }
+
+    /// The MAC of `message`, of full length.
+    pub(super) fn run(
+        self,
+        task: &Task,
+        message: &[u8],
+        key: &mut dyn PrivateKey,
+    ) -> Result<SecretBytes> {
+        match self {
+            Self::Hmac(hash) => key.hmac(hash, message, task.input_buffer),
+            Self::Cmac => cmac(task, message, key),
+        }
+    }
+}
+
 /// A MAC being made.
 pub(super) enum Making {
-    /// The TPM MACs a message whole.
+    /// The parts of the message are gathered first.
     Gathered(Gathered),
     /// The message is hashed here as it comes.
     Gmac(Box<Gmac>),
@@ -34,10 +64,8 @@ pub(super) enum Making {
 impl Making {
     /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a MAC of no bytes, or of more than there are.
     pub(super) fn new(task: &mut Task, mac: Mac) -> Result<Self> {
-        let gathered = |by, most| Gathered::new(task, by, most).map(Self::Gathered);
         match mac {
-            Mac::Hmac(hash) => gathered(By::Hmac(hash), hash.digest_len()),
-            Mac::Cmac => gathered(By::Cmac, BLOCK),
+            Mac::Whole(prf) => Gathered::new(task, prf).map(Self::Gathered),
             Mac::Gmac => Ok(Self::Gmac(Box::new(Gmac::new(task.parameter.take_aead()?)))),
         }
     }
@@ -100,29 +128,24 @@ impl Making {
     }
 }
 
-/// A MAC whose message is gathered, and by what it is MACed then.
+/// A MAC whose message is gathered.
 pub(super) struct Gathered {
-    by: By,
+    prf: Prf,
     /// Bytes of the MAC that are wanted.
     len: usize,
     message: Zeroizing<Vec<u8>>,
 }
 
-enum By {
-    Hmac(HashAlg),
-    Cmac,
-}
-
 impl Gathered {
-    fn new(task: &Task, by: By, most: usize) -> Result<Self> {
+    fn new(task: &Task, prf: Prf) -> Result<Self> {
         let len = match task.parameter {
-            Checked::MacLength(len) if (1..=most).contains(&len) => len,
+            Checked::MacLength(len) if (1..=prf.len()).contains(&len) => len,
             Checked::MacLength(_) => {
                 return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, "length of the MAC"));
             }
-            _ => most,
+            _ => prf.len(),
         };
-        Ok(Self { by, len, message: Zeroizing::default() })
+        Ok(Self { prf, len, message: Zeroizing::default() })
     }
 
     /// Takes a part, without leaving copies of what was there behind.
@@ -143,10 +166,7 @@ impl Gathered {
 
     fn whole(&self, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
         check_len(message.len())?;
-        let mut made = match self.by {
-            By::Hmac(hash) => key.hmac(hash, message, task.input_buffer)?,
-            By::Cmac => cmac(task, message, key)?,
-        };
+        let mut made = self.prf.run(task, message, key)?;
         made.truncate(self.len);
         Ok(made)
     }
@@ -181,7 +201,7 @@ pub(super) fn hmac_in_software(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Secre
 
 /// RFC 4493, section 2.4: the last block is masked with a subkey, and the blocks are chained as CBC
 /// does it.
-pub(super) fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
+fn cmac(task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
     let zero = [0; BLOCK];
     let first = key.cipher(CipherMode::Ecb, Direction::Encrypt, &[], &zero)?;
     let first = first.as_slice().try_into().map(u128::from_be_bytes);

@@ -263,7 +263,7 @@ impl Mechanism {
         let signs = match self.signature {
             // A nonce is for one message only.
             None | Some(Signature::Mac(Mac::Gmac)) => 0,
-            Some(Signature::Mac(Mac::Hmac(_) | Mac::Cmac) | Signature::Pair(..)) => {
+            Some(Signature::Mac(Mac::Whole(_)) | Signature::Pair(..)) => {
                 CKF_MESSAGE_SIGN | CKF_MESSAGE_VERIFY
             }
         };

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::derivation::Keys;
 use super::derivation_parameter::{KdfParameter, NumberFormat, PrfInput};
-use super::mac::cmac;
-use super::parameter::{BLOCK, Checked, invalid};
+use super::mac::Prf;
+use super::parameter::{Checked, invalid};
 use super::task::{KeyInUse, Task};
 use crate::error::{Error, Result};
 use crate::tpm::{HashAlg, PrivateKey, SecretBytes};
@@ -29,12 +29,6 @@ pub(super) enum Chain {
     Feedback,
     /// Section 4.3: the PRF of the last, first of the fixed input.
     DoublePipeline,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prf {
-    Hmac(HashAlg),
-    Cmac,
 }
 
 /// The parameter, its values known to be good.
@@ -254,22 +248,6 @@ impl<'a> Run<'a> {
             self.last = block.clone();
         }
         Ok(block)
-    }
-}
-
-impl Prf {
-    fn len(self) -> usize {
-        match self {
-            Self::Hmac(hash) => hash.digest_len(),
-            Self::Cmac => BLOCK,
-        }
-    }
-
-    fn run(self, task: &Task, message: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
-        match self {
-            Self::Hmac(hash) => key.hmac(hash, message, task.input_buffer),
-            Self::Cmac => cmac(task, message, key),
-        }
     }
 }
 
