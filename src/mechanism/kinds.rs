@@ -7,12 +7,9 @@ use super::aead::AeadMode;
 use super::hash::Hash;
 use super::mac::{Mac, Prf};
 use super::parameter::ParameterShape;
-use super::row::{
-    BaseValue, Derive, Encryption, End, GenerateKey, KeyWrap, Mechanism, Mode, RunsIn, Signature,
-};
-use super::{
-    ecdh, ecdsa, gmac, hkdf, rsa_pkcs1, rsa_pss, secret_key, simple_derivation, sp800_108,
-};
+use super::row::{BaseValue, Derive, Encryption, End, KeyWrap, Mechanism, Mode, RunsIn, Signature};
+use super::secret_key::Generates;
+use super::{ecdh, ecdsa, gmac, hkdf, rsa_pkcs1, rsa_pss, simple_derivation, sp800_108};
 use crate::tpm::{CipherMode, HashAlg, SECRET, Scheme};
 
 // TPM 2.0 Part 2, TPM_ALG_ID.
@@ -68,35 +65,30 @@ const SECRETS: &[CK_KEY_TYPE] = &[
     CKK_SHA512_HMAC,
 ];
 
-/// HMAC by one hash: which hash, who makes keys for it, and what it takes.
+/// HMAC by one hash: which hash, and what it takes.
 pub(super) struct Hmac {
     hash: HashAlg,
-    generate: GenerateKey,
     key_types: &'static [CK_KEY_TYPE],
     tpm_algorithms: &'static [u16],
 }
 
 pub(super) const HMAC_SHA1: Hmac = Hmac {
     hash: HashAlg::Sha1,
-    generate: secret_key::sha1,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
 };
 pub(super) const HMAC_SHA256: Hmac = Hmac {
     hash: HashAlg::Sha256,
-    generate: secret_key::sha256,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA256_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16],
 };
 pub(super) const HMAC_SHA384: Hmac = Hmac {
     hash: HashAlg::Sha384,
-    generate: secret_key::sha384,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA384_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16],
 };
 pub(super) const HMAC_SHA512: Hmac = Hmac {
     hash: HashAlg::Sha512,
-    generate: secret_key::sha512,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA512_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16],
 };
@@ -330,7 +322,7 @@ pub(super) const fn generic(row: Mechanism) -> Mechanism {
 /// Keys for HMAC by one hash.
 pub(super) const fn hmac_key(row: Mechanism, hmac: &Hmac) -> Mechanism {
     Mechanism {
-        generate_key: Some(hmac.generate),
+        generate_key: Some(Generates::Secrets(Some(hmac.hash))),
         tpm_algorithms: hmac.tpm_algorithms,
         tpm_commands: MAKE,
         ..generic(row)

@@ -11,6 +11,7 @@ use super::derivation::Keys;
 use super::hash::Hash;
 use super::mac::Mac;
 use super::parameter::ParameterShape;
+use super::secret_key::Generates;
 use super::table::MECHANISMS;
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -48,9 +49,6 @@ pub enum BaseValue {
     /// It leaves, and a derived key shows some of it.
     Shown,
 }
-
-/// Which key of this many bytes the TPM makes.
-pub(super) type GenerateKey = fn(usize, &Abilities) -> Result<KeyKind>;
 
 /// How a mechanism signs and verifies.
 #[derive(Clone, Copy)]
@@ -166,7 +164,7 @@ pub struct Mechanism {
     pub(super) derived_hash: Option<Hash>,
     /// What it does with the value of the key that it derives from.
     pub base_value: BaseValue,
-    pub(super) generate_key: Option<GenerateKey>,
+    pub(super) generate_key: Option<Generates>,
 }
 
 impl fmt::Debug for Mechanism {

@@ -8,9 +8,8 @@ use super::hash::Hash;
 use super::kinds::*;
 use super::parameter::ParameterShape;
 use super::row::{Derive, Encryption, End, Mechanism, Signature};
-use super::{
-    key_pair, key_wrap, rsa_aes, rsa_oaep, rsa_pkcs1, rsa_raw, secret_key, simple_derivation,
-};
+use super::secret_key::Generates;
+use super::{key_pair, key_wrap, rsa_aes, rsa_oaep, rsa_pkcs1, rsa_raw, simple_derivation};
 use crate::tpm::{CipherMode, HashAlg, Scheme};
 
 /// A row by its name.
@@ -95,7 +94,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     // The curves here have cofactor 1, for which the two are the same.
     ecdh(row!(CKM_ECDH1_COFACTOR_DERIVE)),
     Mechanism {
-        generate_key: Some(secret_key::aes),
+        generate_key: Some(Generates::Aes),
         tpm_algorithms: AES,
         tpm_commands: MAKE_AND_ENCRYPT,
         ..aes(row!(CKM_AES_KEY_GEN))
@@ -126,7 +125,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     cmac(row!(CKM_AES_CMAC_GENERAL), ParameterShape::MacLength),
     gmac(row!(CKM_AES_GMAC)),
     Mechanism {
-        generate_key: Some(secret_key::generic),
+        generate_key: Some(Generates::Secrets(None)),
         tpm_commands: MAKE,
         ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
     },
@@ -156,7 +155,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     digesting(row!(CKM_SHA3_384_KEY_DERIVATION), Hash::Sha3_384),
     digesting(row!(CKM_SHA3_512_KEY_DERIVATION), Hash::Sha3_512),
     Mechanism {
-        generate_key: Some(secret_key::generic),
+        generate_key: Some(Generates::Secrets(None)),
         key_types: &[CKK_HKDF],
         tpm_commands: MAKE,
         ..generic(row!(CKM_HKDF_KEY_GEN))
