@@ -3,13 +3,11 @@
 use cryptoki_sys::CKR_MECHANISM_INVALID;
 use zeroize::Zeroizing;
 
-use super::aead::Aead;
-use super::cipher::Cipher;
+use super::encryption::How;
 use super::parameter::MechanismChoice;
-use super::row::{Encryption, KeyWrap, Padding};
 use super::rsa_aes;
 use super::signing::single_part;
-use super::task::{KeyFacts, Task, required};
+use super::task::{KeyFacts, Task};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, Direction, PrivateKey, Scheme, SecretBytes};
 
@@ -20,14 +18,6 @@ pub struct Decrypting {
     /// The plaintext, once it was made for a caller whose buffer was too short: no retry costs a
     /// second private operation.
     pub made: Option<Zeroizing<Vec<u8>>>,
-}
-
-enum How {
-    Padding(Padding),
-    Cipher(Cipher),
-    Aead(Box<Aead>),
-    Whole(KeyWrap),
-    Hybrid,
 }
 
 impl Decrypting {
@@ -45,16 +35,7 @@ impl Decrypting {
         scheme: Option<Scheme>,
     ) -> Result<Self> {
         let mut task = Task::new(choice, abilities, key)?;
-        let how = match required(task.row, task.row.encryption, "decrypt")? {
-            Encryption::Padding(padding) => How::Padding(padding),
-            Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Decrypt)?),
-            Encryption::Aead(mode) => {
-                let (given, most) = (task.parameter.take_aead()?, task.whole_blocks());
-                How::Aead(Box::new(Aead::new(mode, given, Direction::Decrypt, most)))
-            }
-            Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),
-            Encryption::Hybrid => How::Hybrid,
-        };
+        let how = How::new(&mut task, Direction::Decrypt)?;
         if scheme.is_some() {
             return Err(Error::new(
                 CKR_MECHANISM_INVALID,

@@ -16,14 +16,6 @@ pub struct Encrypting {
     how: How,
 }
 
-enum How {
-    Padding(Padding),
-    Cipher(Cipher),
-    Aead(Box<Aead>),
-    Whole(KeyWrap),
-    Hybrid,
-}
-
 impl Encrypting {
     /// Begins to encrypt with the public or secret key that `key` tells of.
     ///
@@ -33,16 +25,7 @@ impl Encrypting {
     /// PKCS#11 v3.1, C_EncryptInit.
     pub fn new(choice: &MechanismChoice, abilities: &Abilities, key: &KeyFacts) -> Result<Self> {
         let mut task = Task::new(choice, abilities, key)?;
-        let how = match required(task.row, task.row.encryption, "encrypt")? {
-            Encryption::Padding(padding) => How::Padding(padding),
-            Encryption::Cipher(mode) => How::Cipher(Cipher::new(&task, mode, Direction::Encrypt)?),
-            Encryption::Aead(mode) => {
-                let (given, most) = (task.parameter.take_aead()?, task.whole_blocks());
-                How::Aead(Box::new(Aead::new(mode, given, Direction::Encrypt, most)))
-            }
-            Encryption::KeyWrap(key_wrap) => How::Whole(key_wrap),
-            Encryption::Hybrid => How::Hybrid,
-        };
+        let how = How::new(&mut task, Direction::Encrypt)?;
         Ok(Self { task, how })
     }
 
@@ -132,6 +115,35 @@ impl Encrypting {
             How::Cipher(cipher) => Ok(cipher.finish(&mut secret.ok_or_else(keyless)?)?.to_vec()),
             How::Aead(aead) => Ok(aead.seal_end(&mut secret.ok_or_else(keyless)?)?.to_vec()),
         }
+    }
+}
+
+/// How data is encrypted, or decrypted.
+pub(super) enum How {
+    Padding(Padding),
+    Cipher(Cipher),
+    Aead(Box<Aead>),
+    Whole(KeyWrap),
+    Hybrid,
+}
+
+impl How {
+    /// Errors: `CKR_MECHANISM_INVALID` for a mechanism that does neither.
+    pub(super) fn new(task: &mut Task, direction: Direction) -> Result<Self> {
+        let what = match direction {
+            Direction::Encrypt => "encrypt",
+            Direction::Decrypt => "decrypt",
+        };
+        Ok(match required(task.row, task.row.encryption, what)? {
+            Encryption::Padding(padding) => Self::Padding(padding),
+            Encryption::Cipher(mode) => Self::Cipher(Cipher::new(task, mode, direction)?),
+            Encryption::Aead(mode) => {
+                let (given, most) = (task.parameter.take_aead()?, task.whole_blocks());
+                Self::Aead(Box::new(Aead::new(mode, given, direction, most)))
+            }
+            Encryption::KeyWrap(key_wrap) => Self::Whole(key_wrap),
+            Encryption::Hybrid => Self::Hybrid,
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
 
-/// Decryption.
+/// Encryption and decryption.
 pub(super) const ENCRYPTION: Encryption =
     Encryption::Padding(Padding { encrypt, decrypt, bound: |task| longest(task).unwrap_or(0) });
 

@@ -15,7 +15,7 @@ use crate::tpm::{PrivateKey, SecretBytes};
 /// What the padding takes at least: 00, the block type, eight bytes, 00.
 const OVERHEAD: usize = 11;
 
-/// CKM_RSA_PKCS, decryption.
+/// CKM_RSA_PKCS, encryption and decryption.
 pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
     encrypt,
     decrypt,

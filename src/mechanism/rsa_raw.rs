@@ -10,7 +10,7 @@ use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::PrivateKey;
 
-/// Decryption: the whole block, leading zeros and all.
+/// Encryption, and decryption to the whole block, leading zeros and all.
 pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
     encrypt,
     decrypt: decrypt_block,
