@@ -7,6 +7,8 @@
 //! HIERARKEY_MODEL_CALLS say how many sequences each test tries and how long they are;
 //! HIERARKEY_TEST_SIZE=full tries ten times as many.
 
+#[path = "model/beginning.rs"]
+mod beginning;
 #[path = "model/call.rs"]
 mod call;
 mod common;
@@ -14,10 +16,14 @@ mod common;
 mod drive;
 #[path = "model/judge.rs"]
 mod judge;
+#[path = "model/mechanism.rs"]
+mod mechanism;
 #[path = "model/objects.rs"]
 mod objects;
 #[path = "model/operations.rs"]
 mod operations;
+#[path = "model/pick.rs"]
+mod pick;
 #[path = "model/refusals.rs"]
 mod refusals;
 #[path = "model/regressions.rs"]
@@ -32,8 +38,12 @@ mod searches;
 mod state;
 #[path = "model/step.rs"]
 mod step;
+#[path = "model/templates.rs"]
+mod templates;
 #[path = "model/tokens.rs"]
 mod tokens;
+#[path = "model/verification.rs"]
+mod verification;
 
 /// The sequences are shared out, so that the tests run side by side.
 macro_rules! shares {

@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
-use super::objects::UNKNOWN;
-use super::step::{Kind, Mechanism, Room};
-use crate::common::p11::{Attr, bytes, flag, ulong};
+use super::mechanism::{Mechanism, Parameter};
+use super::step::{Kind, Room};
+use super::templates::*;
+use crate::common::p11::Attr;
 
 /// A session: one of those that are open, or no good one.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +107,7 @@ pub enum Call {
     BeginNull(SessionPick, KindPick, ObjectPick),
     /// A one-shot call; of a verification with a signature.
     OneShot(SessionPick, KindPick, DataPick, Room, SignaturePick),
-    Update(SessionPick, KindPick, DataPick),
+    Update(SessionPick, KindPick, DataPick, Room),
     Final(SessionPick, KindPick, Room, SignaturePick),
     Cancel(SessionPick, CK_FLAGS),
     Random(SessionPick, usize),
@@ -124,11 +125,12 @@ pub enum DataPick {
     Bytes(usize),
 }
 
+/// What AES does here.
+const AES: [CK_MECHANISM_TYPE; 5] =
+    [CKM_AES_ECB, CKM_AES_CBC, CKM_AES_CBC_PAD, CKM_AES_CTR, CKM_AES_GCM];
+
 /// The slots that have tokens here.
 pub const SLOTS: [CK_SLOT_ID; 2] = [0, 1];
-/// A self-signed certificate, and its subject.
-const CERTIFICATE: &[u8] = include_bytes!("certificate.der");
-const SUBJECT: &[u8] = b"\x30\x10\x31\x0e\x30\x0c\x06\x03\x55\x04\x03\x0c\x05model";
 
 const NO_SLOT: CK_SLOT_ID = 77;
 
@@ -287,7 +289,8 @@ fn operations() -> impl Strategy<Value = Call> {
             .prop_map(|(session, kind, key)| BeginNull(session, kind, key)),
         26 => (busy(), kind(), data(), room(), signature())
             .prop_map(|(s, kind, data, room, signature)| OneShot(s, kind, data, room, signature)),
-        14 => (busy(), kind(), data()).prop_map(|(session, kind, data)| Update(session, kind, data)),
+        14 => (busy(), kind(), data(), room())
+            .prop_map(|(session, kind, data, room)| Update(session, kind, data, room)),
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
@@ -350,129 +353,47 @@ fn room() -> impl Strategy<Value = Room> {
 fn beginning() -> impl Strategy<Value = (Kind, Mechanism)> {
     use Kind::*;
     let suitable = select(vec![
-        (Digest, CKM_SHA256),
-        (Digest, CKM_SHA256),
-        (Sign, CKM_ECDSA),
-        (Sign, CKM_ECDSA_SHA256),
-        (Sign, CKM_RSA_PKCS),
-        (Sign, CKM_SHA256_RSA_PKCS),
-        (Verify, CKM_ECDSA),
-        (Verify, CKM_ECDSA_SHA256),
-        (Verify, CKM_RSA_PKCS),
-        (Verify, CKM_SHA256_RSA_PKCS),
-        (Encrypt, CKM_RSA_PKCS),
-        (Encrypt, CKM_RSA_PKCS),
-        (Decrypt, CKM_RSA_PKCS),
-        (Decrypt, CKM_RSA_PKCS),
+        (Digest, vec![CKM_SHA256]),
+        (Sign, vec![CKM_ECDSA, CKM_ECDSA_SHA256]),
+        (Sign, vec![CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS]),
+        (Sign, vec![CKM_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS]),
+        (Verify, vec![CKM_ECDSA, CKM_ECDSA_SHA256]),
+        (Verify, vec![CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS]),
+        (Verify, vec![CKM_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS]),
+        (Encrypt, vec![CKM_RSA_PKCS, CKM_RSA_PKCS_OAEP]),
+        (Decrypt, vec![CKM_RSA_PKCS, CKM_RSA_PKCS_OAEP]),
+        (Encrypt, AES.to_vec()),
+        (Decrypt, AES.to_vec()),
     ]);
-    let any_mechanism =
-        select(vec![CKM_SHA256, CKM_ECDSA, CKM_RSA_PKCS, CKM_ECDSA_SHA256, CKM_VENDOR_DEFINED]);
+    let suitable = suitable.prop_flat_map(|(kind, ckms)| (Just(kind), select(ckms)));
+    let other = select(vec![
+        Parameter::None,
+        Parameter::Junk,
+        Parameter::Oaep(b"label"),
+        Parameter::Pss(20),
+        Parameter::Iv(9),
+        Parameter::Counter(9),
+        Parameter::Gcm(9, b""),
+    ]);
+    let any_mechanism = select(vec![
+        CKM_SHA256,
+        CKM_ECDSA,
+        CKM_RSA_PKCS,
+        CKM_RSA_PKCS_OAEP,
+        CKM_RSA_PKCS_PSS,
+        CKM_AES_CBC,
+        CKM_AES_GCM,
+        CKM_VENDOR_DEFINED,
+    ]);
     prop_oneof![
-        20 => suitable.prop_map(|(kind, ckm)| (kind, Mechanism { ckm, parameter: false })),
-        1 => (select(&Kind::ALL[..]), any_mechanism, any::<bool>())
+        30 => suitable.clone().prop_map(|(kind, ckm)| (kind, Mechanism::suitable(ckm))),
+        // Where it is of the right kind, with another parameter than the rest has.
+        5 => (suitable, other.clone()).prop_map(|((kind, ckm), other)| {
+            let suitable = Mechanism::suitable(ckm);
+            let with_other = Mechanism { ckm, parameter: other };
+            (kind, if with_other.well_formed() { with_other } else { suitable })
+        }),
+        2 => (select(&Kind::ALL[..]), any_mechanism, other)
             .prop_map(|(kind, ckm, parameter)| (kind, Mechanism { ckm, parameter })),
     ]
-}
-
-fn label() -> impl Strategy<Value = Attr> {
-    select(vec![&b"pair"[..], b"one", b"another"]).prop_map(|value| bytes(CKA_LABEL, value))
-}
-
-fn storage_flag() -> impl Strategy<Value = Attr> {
-    let kind = select(vec![CKA_TOKEN, CKA_PRIVATE, CKA_MODIFIABLE, CKA_COPYABLE, CKA_DESTROYABLE]);
-    (kind, any::<bool>()).prop_map(|(kind, on)| flag(kind, on))
-}
-
-/// A whole template, with a fault now and then.
-fn creation() -> impl Strategy<Value = Vec<Attr>> {
-    let class = prop_oneof![
-        12 => Just(vec![ulong(CKA_CLASS, CKO_DATA), bytes(CKA_APPLICATION, b"model")]),
-        4 => Just(vec![
-            ulong(CKA_CLASS, CKO_CERTIFICATE),
-            ulong(CKA_CERTIFICATE_TYPE, CKC_X_509),
-            bytes(CKA_SUBJECT, SUBJECT),
-        ]),
-        1 => Just(vec![bytes(CKA_APPLICATION, b"model")]),
-    ];
-    let place = (any::<bool>(), any::<bool>())
-        .prop_map(|(token, private)| vec![flag(CKA_TOKEN, token), flag(CKA_PRIVATE, private)]);
-    let others = vec(prop_oneof![10 => storage_flag(), 1 => fault(), 1 => label()], 0..3);
-    (class, place, label(), 0u8..3, others).prop_map(|(class, place, label, value, others)| {
-        let value = match class.len() {
-            3 => CERTIFICATE,
-            _ => [&b"0"[..], b"01", b""][usize::from(value)],
-        };
-        let value = bytes(CKA_VALUE, value);
-        [class, place, vec![label, value], others].concat()
-    })
-}
-
-fn fault() -> impl Strategy<Value = Attr> {
-    select(vec![
-        bytes(UNKNOWN, b"?"),
-        bytes(CKA_TOKEN, b""),
-        bytes(CKA_PRIVATE, &[1, 0]),
-        bytes(CKA_UNIQUE_ID, b"mine"),
-        flag(CKA_TRUSTED, true),
-    ])
-}
-
-fn copy_change() -> impl Strategy<Value = Attr> {
-    let refused = select(vec![
-        ulong(CKA_CLASS, CKO_DATA),
-        bytes(UNKNOWN, b"?"),
-        bytes(CKA_MODIFIABLE, b""),
-        bytes(CKA_UNIQUE_ID, b"mine"),
-    ]);
-    prop_oneof![8 => storage_flag(), 4 => label(), 1 => refused]
-}
-
-fn change() -> impl Strategy<Value = Attr> {
-    let on_off = select(vec![
-        CKA_TOKEN,
-        CKA_PRIVATE,
-        CKA_MODIFIABLE,
-        CKA_COPYABLE,
-        CKA_DESTROYABLE,
-        CKA_SENSITIVE,
-        CKA_EXTRACTABLE,
-        CKA_WRAP_WITH_TRUSTED,
-        CKA_SIGN,
-        CKA_VERIFY,
-        CKA_LOCAL,
-    ]);
-    let refused = select(vec![
-        ulong(CKA_CLASS, CKO_DATA),
-        ulong(CKA_KEY_TYPE, CKK_EC),
-        bytes(UNKNOWN, b"?"),
-        bytes(CKA_PRIVATE, b""),
-        bytes(CKA_UNIQUE_ID, b"mine"),
-        bytes(CKA_VALUE, b"changed"),
-        bytes(CKA_ID, b"id"),
-    ]);
-    prop_oneof![
-        8 => label(),
-        2 => (on_off, any::<bool>()).prop_map(|(kind, on)| flag(kind, on)),
-        1 => refused,
-    ]
-}
-
-fn attribute_type() -> impl Strategy<Value = CK_ATTRIBUTE_TYPE> {
-    let mut kinds = super::step::READ.to_vec();
-    kinds.extend([CKA_PRIVATE_EXPONENT, UNKNOWN]);
-    let every_object_has = select(super::step::READ[..8].to_vec());
-    prop_oneof![6 => every_object_has, 1 => select(kinds)]
-}
-
-fn wanted_objects() -> impl Strategy<Value = Vec<Attr>> {
-    let class = select(vec![CKO_DATA, CKO_CERTIFICATE, CKO_PUBLIC_KEY, CKO_PRIVATE_KEY])
-        .prop_map(|class| ulong(CKA_CLASS, class));
-    let entry = prop_oneof![
-        3 => label(),
-        3 => class,
-        3 => storage_flag(),
-        1 => Just(bytes(UNKNOWN, b"?")),
-        1 => Just(bytes(CKA_VALUE, b"01")),
-    ];
-    prop_oneof![3 => Just(Vec::new()), 2 => vec(entry, 1..3)]
 }

@@ -8,8 +8,9 @@ use std::ptr;
 use cryptoki_sys::*;
 
 use super::state::Model;
-use super::step::{Answer, Born, Given, Kind, Mechanism, READ, Room, Step, Wanted};
+use super::step::{Answer, Born, Given, Kind, READ, Room, Step, Wanted};
 use crate::common::p11::{Op, P11, Rv};
+use crate::common::secret::Part;
 
 /// What is given where there is [`Room::Enough`].
 const ENOUGH: usize = 1024;
@@ -57,9 +58,7 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         })),
         Step::FindFinal { session } => nothing(p.find_final(*session)),
         Step::Begin { session, kind, mechanism, key } => {
-            let mut parameter = [0u8; 4];
-            let mut raw = mechanism.raw(&mut parameter);
-            raw_answer(begin(p, *session, *kind, &mut raw, *key))
+            raw_answer(begin(p, *session, *kind, &mut mechanism.mech().raw(), *key))
         }
         Step::BeginNull { session, kind, key } => {
             raw_answer(begin(p, *session, *kind, ptr::null_mut(), *key))
@@ -67,7 +66,11 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::OneShot { session, kind, data, room } => {
             output(*room, |out| p.one_shot_raw(kind.op(), *session, data, out))
         }
-        Step::Update { session, kind, data } => raw_answer(update(p, *session, *kind, data)),
+        Step::Update { session, kind, data, room } => match kind {
+            Kind::Encrypt => output(*room, |out| p.part_raw(Part::Encrypt, *session, data, out)),
+            Kind::Decrypt => output(*room, |out| p.part_raw(Part::Decrypt, *session, data, out)),
+            _ => raw_answer(update(p, *session, *kind, data)),
+        },
         Step::Final { session, kind, room } => {
             output(*room, |out| p.final_raw(kind.op(), *session, out))
         }
@@ -207,16 +210,12 @@ fn begin(
 fn update(p: &P11, session: CK_SESSION_HANDLE, kind: Kind, data: &[u8]) -> CK_RV {
     let list = p.list;
     let (part, len) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
-    let mut out = [0u8; ENOUGH];
-    let mut out_len = out.len() as CK_ULONG;
-    let (out, out_len) = (out.as_mut_ptr(), &mut out_len);
     unsafe {
         match kind {
-            Kind::Encrypt => list.C_EncryptUpdate.unwrap()(session, part, len, out, out_len),
-            Kind::Decrypt => list.C_DecryptUpdate.unwrap()(session, part, len, out, out_len),
             Kind::Digest => list.C_DigestUpdate.unwrap()(session, part, len),
             Kind::Sign => list.C_SignUpdate.unwrap()(session, part, len),
             Kind::Verify => list.C_VerifyUpdate.unwrap()(session, part, len),
+            Kind::Encrypt | Kind::Decrypt => panic!("an update with output"),
         }
     }
 }
@@ -230,15 +229,5 @@ impl Kind {
             Self::Sign => Op::Sign,
             Self::Verify => panic!("verification has no output"),
         }
-    }
-}
-
-impl Mechanism {
-    fn raw(self, parameter: &mut [u8]) -> CK_MECHANISM {
-        let (pointer, len) = match self.parameter {
-            true => (parameter.as_mut_ptr().cast(), parameter.len()),
-            false => (ptr::null_mut(), 0),
-        };
-        CK_MECHANISM { mechanism: self.ckm, pParameter: pointer, ulParameterLen: len as CK_ULONG }
     }
 }

@@ -122,7 +122,7 @@ impl Model {
         let trusted = source.class() == CKO_CERTIFICATE && source.flag(CKA_TRUSTED);
         rules.may(trusted, CKR_ATTRIBUTE_READ_ONLY);
         // A sensitive key need not become public.
-        let bared = source.class() == CKO_PRIVATE_KEY && !will_be(CKA_PRIVATE);
+        let bared = source.is_secret() && !will_be(CKA_PRIVATE);
         rules.may(bared, CKR_TEMPLATE_INCONSISTENT).may(bared, CKR_ATTRIBUTE_READ_ONLY);
         if !rules.judge(answer.rv)? {
             return Ok(());
@@ -329,11 +329,11 @@ fn bad_flags(template: &[Attr], rules: &mut Rules) {
 
 /// Whether an object keeps an attribute of its key to itself.
 fn secret(object: &Object, kind: CK_ATTRIBUTE_TYPE) -> bool {
-    let ec = object.ulong(CKA_KEY_TYPE) == Some(CKK_EC);
-    object.class() == CKO_PRIVATE_KEY
+    let rsa = object.ulong(CKA_KEY_TYPE) == Some(CKK_RSA);
+    object.is_secret()
         && match kind {
-            CKA_VALUE => ec,
-            CKA_PRIVATE_EXPONENT => !ec,
+            CKA_VALUE => !rsa,
+            CKA_PRIVATE_EXPONENT => rsa,
             _ => false,
         }
 }
@@ -341,7 +341,8 @@ fn secret(object: &Object, kind: CK_ATTRIBUTE_TYPE) -> bool {
 /// The rules of one attribute in C_SetAttributeValue.
 fn change(object: &Object, kind: CK_ATTRIBUTE_TYPE, value: &[u8], rules: &mut Rules) {
     let on = value == [1];
-    let private_key = object.class() == CKO_PRIVATE_KEY;
+    let (secret, private_key) = (object.is_secret(), object.class() == CKO_PRIVATE_KEY);
+    let secret_key = secret && !private_key;
     match kind {
         CKA_LABEL => {}
         CKA_CLASS | CKA_TOKEN | CKA_PRIVATE | CKA_MODIFIABLE | CKA_UNIQUE_ID => {
@@ -354,17 +355,20 @@ fn change(object: &Object, kind: CK_ATTRIBUTE_TYPE, value: &[u8], rules: &mut Ru
         }
         // The specification does not say.
         CKA_DESTROYABLE => _ = rules.may(true, CKR_ATTRIBUTE_READ_ONLY),
-        CKA_SENSITIVE | CKA_WRAP_WITH_TRUSTED if private_key => {
+        CKA_SENSITIVE | CKA_WRAP_WITH_TRUSTED if secret => {
             let is = object.flag(kind);
             rules.must(!on && is, CKR_ATTRIBUTE_READ_ONLY).may(on == is, CKR_ATTRIBUTE_READ_ONLY);
         }
-        CKA_EXTRACTABLE if private_key => {
+        CKA_EXTRACTABLE if secret => {
             let is = object.flag(kind);
             rules.must(on && !is, CKR_ATTRIBUTE_READ_ONLY).may(on == is, CKR_ATTRIBUTE_READ_ONLY);
         }
         CKA_ID if object.class() != CKO_DATA => {}
         CKA_KEY_TYPE | CKA_LOCAL if object.is_key() => {
             rules.must(true, CKR_ATTRIBUTE_READ_ONLY);
+        }
+        CKA_SIGN | CKA_VERIFY if secret_key => {
+            rules.may(true, CKR_ATTRIBUTE_READ_ONLY);
         }
         CKA_SIGN if private_key => _ = rules.may(true, CKR_ATTRIBUTE_READ_ONLY),
         CKA_VERIFY if object.class() == CKO_PUBLIC_KEY => {

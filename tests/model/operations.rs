@@ -5,70 +5,55 @@ use cryptoki_sys::*;
 use sha2::{Digest, Sha256};
 
 use super::judge::{Rules, Verdict, check};
+use super::mechanism::*;
 use super::state::{Model, Operation, Phase, Product, Session};
-use super::step::{Answer, Given, Kind, Mechanism, Room, Step};
+use super::step::{Answer, Given, Kind, Room, Step};
 
-/// The pairs of operations that one session can have.
-const PAIRS: [(Kind, Kind); 4] = [
-    (Kind::Digest, Kind::Encrypt),
-    (Kind::Decrypt, Kind::Digest),
-    (Kind::Sign, Kind::Encrypt),
-    (Kind::Decrypt, Kind::Verify),
-];
-
-/// Lengths of the pool's and all new keys: RSA-2048 and P-256.
-const RSA_LEN: usize = 256;
-const EC_SIGNATURE_LEN: usize = 64;
-const SHA256_LEN: usize = 32;
-/// The padding of PKCS #1 v1.5 takes this much.
-const RSA_PKCS_OVERHEAD: usize = 11;
-
-/// What a mechanism of the model's is for.
-struct Service {
-    kinds: &'static [Kind],
-    key_type: CK_KEY_TYPE,
-    multi_part: bool,
-}
-
-fn service(ckm: CK_MECHANISM_TYPE) -> Option<Service> {
-    const SIGNING: &[Kind] = &[Kind::Sign, Kind::Verify];
-    const ALL_OF_RSA: &[Kind] = &[Kind::Sign, Kind::Verify, Kind::Encrypt, Kind::Decrypt];
-    let (kinds, key_type, multi_part) = match ckm {
-        CKM_SHA256 => (&[Kind::Digest][..], CKK_VENDOR_DEFINED, true),
-        CKM_ECDSA => (SIGNING, CKK_EC, false),
-        CKM_ECDSA_SHA256 => (SIGNING, CKK_EC, true),
-        CKM_RSA_PKCS => (ALL_OF_RSA, CKK_RSA, false),
-        CKM_SHA256_RSA_PKCS => (SIGNING, CKK_RSA, true),
-        _ => return None,
-    };
-    Some(Service { kinds, key_type, multi_part })
-}
-
-impl Kind {
-    /// The class and the usage attribute that it asks of its key.
-    pub fn key(self) -> (CK_OBJECT_CLASS, CK_ATTRIBUTE_TYPE) {
-        match self {
-            Self::Encrypt => (CKO_PUBLIC_KEY, CKA_ENCRYPT),
-            Self::Decrypt => (CKO_PRIVATE_KEY, CKA_DECRYPT),
-            Self::Sign => (CKO_PRIVATE_KEY, CKA_SIGN),
-            Self::Verify => (CKO_PUBLIC_KEY, CKA_VERIFY),
-            Self::Digest => (CK_UNAVAILABLE_INFORMATION, CK_UNAVAILABLE_INFORMATION),
-        }
-    }
-}
-
-/// What of the data is signed: CKM_ECDSA takes the leftmost bits, as many as the curve has.
-fn digest_of(ckm: CK_MECHANISM_TYPE, data: &[u8]) -> &[u8] {
-    if ckm == CKM_ECDSA { data.get(..SHA256_LEN).unwrap_or(data) } else { data }
+/// What an operation on some data comes to.
+pub enum Outcome {
+    /// So many bytes.
+    Length(usize),
+    /// One of these.
+    Refused(Vec<CK_RV>),
+    /// Bad padding: it is refused, or answered with something that looks like a plaintext.
+    Garbage,
 }
 
 impl Operation {
-    fn multi_part(&self) -> bool {
-        service(self.ckm).is_some_and(|service| service.multi_part)
+    pub(super) fn multi_part(&self) -> bool {
+        self.mechanism.service().is_some_and(|service| service.multi_part)
+    }
+
+    /// What its parts have brought.
+    fn taken(&self) -> &[u8] {
+        if self.phase == Phase::OneShotAsked { &[] } else { &self.data }
+    }
+
+    /// A part was taken.
+    pub(super) fn take_in(&mut self, data: &[u8], given: usize) {
+        self.data = [self.taken(), data].concat();
+        self.given += given;
+        self.phase = Phase::Updated;
+        self.part_asked = false;
+    }
+
+    /// The length of a part's output was told, and the part not taken.
+    pub(super) fn ask_part(&mut self) {
+        self.data = self.taken().to_vec();
+        let after = matches!(self.phase, Phase::Updated | Phase::FinalAsked { after: true });
+        self.phase = if after { Phase::Updated } else { Phase::Begun };
+        self.part_asked = !after;
+    }
+
+    /// What holds for a part.
+    pub(super) fn part_rules(&self, rules: &mut Rules) {
+        let asked = matches!(self.phase, Phase::OneShotAsked | Phase::FinalAsked { .. });
+        rules.must(!self.multi_part(), CKR_FUNCTION_NOT_SUPPORTED).may(asked, CKR_OPERATION_ACTIVE);
+        self.doubts(rules);
     }
 
     /// What holds for every call that goes on with it.
-    fn doubts(&self, rules: &mut Rules) {
+    pub(super) fn doubts(&self, rules: &mut Rules) {
         rules
             .may(self.maybe, CKR_OPERATION_NOT_INITIALIZED)
             .may(self.orphan, CKR_KEY_HANDLE_INVALID)
@@ -101,7 +86,9 @@ impl Model {
             Step::OneShot { session, kind, data, room } => {
                 self.one_shot(*session, *kind, data, *room, answer)
             }
-            Step::Update { session, kind, data } => self.update(*session, *kind, data, answer),
+            Step::Update { session, kind, data, room } => {
+                self.update(*session, *kind, data, *room, answer)
+            }
             Step::Final { session, kind, room } => self.finish(*session, *kind, *room, answer),
             Step::Verify { session, data, signature } => {
                 let Some(operation) = self.take(*session, Kind::Verify, answer)? else {
@@ -145,90 +132,14 @@ impl Model {
         Ok(operation)
     }
 
-    fn put_back(&mut self, session: CK_SESSION_HANDLE, kind: Kind, mut operation: Operation) {
-        operation.maybe = false;
-        self.here(session).operations.insert(kind, operation);
-    }
-
-    /// What an …Init says about the operations that are there. `kind` is None for a search.
-    pub(super) fn exclusivity(
-        &mut self,
-        session: CK_SESSION_HANDLE,
-        kind: Option<Kind>,
-        rules: &mut Rules,
-    ) {
-        let here = self.here(session);
-        let beside = |other: Kind| {
-            kind.is_some_and(|kind| {
-                PAIRS.contains(&(kind, other)) || PAIRS.contains(&(other, kind))
-            })
-        };
-        // Two that stand together leave no room for a third.
-        let sure = here.operations.values().filter(|operation| !operation.maybe).count();
-        for (other, operation) in &here.operations {
-            let certain_others = sure - usize::from(!operation.maybe);
-            let blocks = !beside(*other) || certain_others > 0;
-            let could = !beside(*other) || here.operations.len() > 1;
-            rules.must(blocks && !operation.maybe, CKR_OPERATION_ACTIVE);
-            rules.may(could, CKR_OPERATION_ACTIVE);
-        }
-        if let Some(search) = &here.search {
-            rules.must(!search.maybe, CKR_OPERATION_ACTIVE).may(true, CKR_OPERATION_ACTIVE);
-        }
-    }
-
-    /// One of this kind began: what could not stand beside it was over.
-    pub(super) fn began(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>) {
-        let here = self.here(session);
-        here.search = None;
-        here.operations.retain(|other, _| {
-            kind.is_some_and(|kind| {
-                PAIRS.contains(&(kind, *other)) || PAIRS.contains(&(*other, kind))
-            })
-        });
-    }
-
-    fn begin(
+    pub(super) fn put_back(
         &mut self,
         session: CK_SESSION_HANDLE,
         kind: Kind,
-        mechanism: Mechanism,
-        key: CK_OBJECT_HANDLE,
-        answer: &Answer,
-    ) -> Verdict {
-        let mut rules = Rules::new();
-        self.exclusivity(session, Some(kind), &mut rules);
-        let service = service(mechanism.ckm).filter(|service| service.kinds.contains(&kind));
-        rules
-            .must(service.is_none(), CKR_MECHANISM_INVALID)
-            .must(mechanism.parameter, CKR_MECHANISM_PARAM_INVALID);
-        let key = (kind != Kind::Digest).then(|| self.object(self.slot_of(session), key));
-        if let Some(number) = key {
-            let object = number.map(|number| &self.objects[number]).filter(|key| key.is_key());
-            rules.must(object.is_none(), CKR_KEY_HANDLE_INVALID);
-            if let Some(object) = object {
-                let (class, usage) = kind.key();
-                let key_type = object.ulong(CKA_KEY_TYPE);
-                let fits = service.is_none_or(|service| key_type == Some(service.key_type));
-                rules
-                    .must(!fits, CKR_KEY_TYPE_INCONSISTENT)
-                    .must(object.class() != class, CKR_KEY_FUNCTION_NOT_PERMITTED)
-                    .must(!object.flag(usage), CKR_KEY_FUNCTION_NOT_PERMITTED);
-            }
-        }
-        if rules.judge(answer.rv)? {
-            self.began(session, Some(kind));
-            let operation = Operation {
-                ckm: mechanism.ckm,
-                key: key.flatten(),
-                phase: Phase::Begun,
-                data: Vec::new(),
-                maybe: false,
-                orphan: false,
-            };
-            self.here(session).operations.insert(kind, operation);
-        }
-        Ok(())
+        mut operation: Operation,
+    ) {
+        operation.maybe = false;
+        self.here(session).operations.insert(kind, operation);
     }
 
     fn one_shot(
@@ -249,36 +160,21 @@ impl Model {
             Phase::FinalAsked { after: false } => _ = rules.may(true, CKR_OPERATION_ACTIVE),
             Phase::Begun | Phase::OneShotAsked => {}
         }
-        let begun = !rules.refuses();
-        for rv in self.bad_data(&operation, kind, data) {
-            // The data need not be looked at before its result can be given.
-            if room == Room::Query {
-                rules.may(true, rv);
-            } else {
-                rules.must(begun, rv);
-            }
-        }
-        // Bad padding is either refused or answered with something that looks like a plaintext.
-        let garbage = kind == Kind::Decrypt && self.plaintext(&operation, data).is_none();
-        // What then looks like a plaintext may be that short.
-        let fits = !garbage && self.length(&operation, kind, data) <= 1;
-        let small = room == Room::Small && begun;
-        rules
-            .must(small && !garbage && !fits, CKR_BUFFER_TOO_SMALL)
-            .may(small && garbage, CKR_BUFFER_TOO_SMALL);
-        rules.may(garbage, CKR_ENCRYPTED_DATA_INVALID);
-        rules.may(garbage, CKR_ENCRYPTED_DATA_LEN_RANGE);
+        rules.may(operation.part_asked, CKR_OPERATION_ACTIVE);
+        let outcome = self.outcome(&operation, kind, data);
+        expect(&outcome, room, &mut rules);
         // No digest that CKM_ECDSA is for has this length; it truncates, or refuses.
         let odd = data.is_empty() || data.len() > 64;
-        rules.may(operation.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE);
+        rules.may(operation.mechanism.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE);
         let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
-            self.enough_said(&operation, kind, data, answer)?;
+            enough_said(&operation, &outcome, kind, data, answer)?;
             operation.phase = Phase::OneShotAsked;
             operation.data = data.to_vec();
+            operation.part_asked = false;
             self.put_back(session, kind, operation);
         } else if ok {
-            self.made(&operation, kind, data, answer)?;
+            self.made(&operation, &outcome, kind, data, answer)?;
         }
         Ok(())
     }
@@ -288,21 +184,26 @@ impl Model {
         session: CK_SESSION_HANDLE,
         kind: Kind,
         data: &[u8],
+        room: Room,
         answer: &Answer,
     ) -> Verdict {
         let Some(mut operation) = self.take(session, kind, answer)? else { return Ok(()) };
         let mut rules = Rules::new();
-        operation.doubts(&mut rules);
-        let asked = matches!(operation.phase, Phase::OneShotAsked | Phase::FinalAsked { .. });
-        rules
-            .must(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED)
-            .may(asked, CKR_OPERATION_ACTIVE);
-        if rules.judge(answer.rv)? {
-            if operation.phase == Phase::OneShotAsked {
-                operation.data.clear();
-            }
-            operation.data.extend_from_slice(data);
-            operation.phase = Phase::Updated;
+        operation.part_rules(&mut rules);
+        let part = self.part(&operation, kind, data).unwrap_or_default();
+        let small = room == Room::Small && part.len() > 1 && !rules.refuses();
+        let ok = rules.must(small, CKR_BUFFER_TOO_SMALL).judge(answer.rv)?;
+        if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
+            part_said(&part, answer)?;
+            operation.ask_part();
+            self.put_back(session, kind, operation);
+        } else if ok {
+            let given = match &answer.given {
+                Given::Output { bytes, .. } => &bytes[..],
+                _ => &[],
+            };
+            check(given == part, || format!("the part is {given:?}, expected {part:?}"))?;
+            operation.take_in(data, part.len());
             self.put_back(session, kind, operation);
         }
         Ok(())
@@ -320,89 +221,110 @@ impl Model {
         operation.doubts(&mut rules);
         rules
             .must(operation.phase == Phase::OneShotAsked, CKR_OPERATION_ACTIVE)
+            .may(operation.part_asked, CKR_OPERATION_ACTIVE)
             .must(!operation.multi_part() && room != Room::Query, CKR_FUNCTION_NOT_SUPPORTED)
             // Without parts there is nothing to be final about; how long it were may be said.
             .may(!operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED)
             .may(!operation.multi_part() && room == Room::Small, CKR_BUFFER_TOO_SMALL);
-        rules.must(room == Room::Small && !rules.refuses(), CKR_BUFFER_TOO_SMALL);
-        let ok = rules.judge(answer.rv)?;
         let data = operation.data.clone();
+        let outcome = self.outcome(&operation, kind, &data);
+        if operation.multi_part() {
+            expect(&outcome, room, &mut rules);
+        }
+        let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
             // A mechanism without parts has nothing for a final call to give.
             if operation.multi_part() {
-                self.enough_said(&operation, kind, &data, answer)?;
+                enough_said(&operation, &outcome, kind, &data, answer)?;
             }
             let after =
                 matches!(operation.phase, Phase::Updated | Phase::FinalAsked { after: true });
             operation.phase = Phase::FinalAsked { after };
+            operation.part_asked = false;
             self.put_back(session, kind, operation);
         } else if ok {
-            self.made(&operation, kind, &data, answer)?;
+            self.made(&operation, &outcome, kind, &data, answer)?;
         }
         Ok(())
     }
 
-    /// Why data cannot be worked on.
-    fn bad_data(&self, operation: &Operation, kind: Kind, data: &[u8]) -> Vec<CK_RV> {
-        match (kind, operation.ckm) {
-            (Kind::Decrypt, _) if data.len() != RSA_LEN => {
-                vec![CKR_ENCRYPTED_DATA_LEN_RANGE]
-            }
-            (Kind::Sign | Kind::Encrypt | Kind::Verify, CKM_RSA_PKCS)
-                if data.len() > RSA_LEN - RSA_PKCS_OVERHEAD =>
-            {
-                vec![CKR_DATA_LEN_RANGE]
-            }
-            _ => Vec::new(),
+    /// AES with the operation's key, where it is that.
+    pub(super) fn aes(&self, operation: &Operation, kind: Kind) -> Option<Aes<'_>> {
+        let (mechanism, encrypts) = (operation.mechanism, kind == Kind::Encrypt);
+        let key = self.secrets.get(&self.pair_of(operation)?)?;
+        mechanism.is_of(CKK_AES).then_some(Aes { key, mechanism, encrypts })
+    }
+
+    /// The output of one part more, where parts have output.
+    pub(super) fn part(&self, operation: &Operation, kind: Kind, data: &[u8]) -> Option<Vec<u8>> {
+        let all = [operation.taken(), data].concat();
+        let mut begun = self.aes(operation, kind)?.begun(&all);
+        Some(begun.split_off(operation.given))
+    }
+
+    /// What the operation on all of `data` gives that it has not given yet.
+    pub(super) fn outcome(&self, operation: &Operation, kind: Kind, data: &[u8]) -> Outcome {
+        if let Some(aes) = self.aes(operation, kind) {
+            return match aes.whole(data) {
+                // After parts a one-shot call is refused, whatever its data.
+                Ok(whole) => Outcome::Length(whole.len().saturating_sub(operation.given)),
+                Err(rvs) => Outcome::Refused(rvs),
+            };
+        }
+        let ckm = operation.mechanism.ckm;
+        let longest = match ckm {
+            CKM_RSA_PKCS => RSA_LEN - RSA_PKCS_OVERHEAD,
+            CKM_RSA_PKCS_OAEP => RSA_LEN - OAEP_OVERHEAD,
+            CKM_RSA_PKCS_PSS => SHA256_LEN,
+            _ => usize::MAX,
+        };
+        let unfit = ckm == CKM_RSA_PKCS_PSS && data.len() != SHA256_LEN;
+        match kind {
+            Kind::Digest => Outcome::Length(SHA256_LEN),
+            Kind::Decrypt => match self.plaintext(operation, data) {
+                Some(made) => Outcome::Length(made.data.len()),
+                None if data.len() != RSA_LEN => {
+                    Outcome::Refused(vec![CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ENCRYPTED_DATA_INVALID])
+                }
+                None if ckm == CKM_RSA_PKCS => Outcome::Garbage,
+                None => Outcome::Refused(vec![CKR_ENCRYPTED_DATA_INVALID]),
+            },
+            _ if data.len() > longest || unfit => Outcome::Refused(vec![CKR_DATA_LEN_RANGE]),
+            _ if operation.mechanism.is_of(CKK_EC) => Outcome::Length(EC_SIGNATURE_LEN),
+            _ => Outcome::Length(RSA_LEN),
         }
     }
 
-    fn pair_of(&self, operation: &Operation) -> Option<usize> {
+    pub(super) fn pair_of(&self, operation: &Operation) -> Option<usize> {
         operation.key.and_then(|key| self.objects[key].pair)
     }
 
     fn plaintext(&self, operation: &Operation, ciphertext: &[u8]) -> Option<&Product> {
         let pair = self.pair_of(operation);
-        self.products
-            .iter()
-            .find(|made| !made.signature && Some(made.pair) == pair && made.bytes == ciphertext)
+        self.products.iter().find(|made| {
+            let same = Some(made.pair) == pair && made.mechanism == operation.mechanism;
+            !made.signature && same && made.bytes == ciphertext
+        })
     }
 
-    /// How long the result is.
-    fn length(&self, operation: &Operation, kind: Kind, data: &[u8]) -> usize {
-        match (kind, operation.ckm) {
-            (Kind::Digest, _) => SHA256_LEN,
-            (Kind::Decrypt, _) => self.plaintext(operation, data).map_or(0, |made| made.data.len()),
-            (_, CKM_ECDSA | CKM_ECDSA_SHA256) => EC_SIGNATURE_LEN,
-            _ => RSA_LEN,
-        }
-    }
-
-    /// The length that a query, or a buffer too small, was answered with. It may be an upper
-    /// bound, of at most one block.
-    fn enough_said(
-        &self,
+    /// Checks a result, and keeps it for the operation that undoes or verifies it.
+    fn made(
+        &mut self,
         operation: &Operation,
+        outcome: &Outcome,
         kind: Kind,
         data: &[u8],
         answer: &Answer,
     ) -> Verdict {
-        let needed = self.length(operation, kind, data);
-        let most = if kind == Kind::Decrypt { RSA_LEN } else { needed };
-        let Given::Output { len, .. } = answer.given else { return Err("no length".into()) };
-        check((needed..=most).contains(&len), || format!("{len} bytes said, {needed} needed"))
-    }
-
-    /// Checks a result, and keeps it for the operation that undoes or verifies it.
-    fn made(&mut self, operation: &Operation, kind: Kind, data: &[u8], answer: &Answer) -> Verdict {
         let Given::Output { bytes, .. } = &answer.given else { return Err("no output".into()) };
-        if kind == Kind::Decrypt && self.plaintext(operation, data).is_none() {
+        let Outcome::Length(needed) = outcome else {
             let most = RSA_LEN - RSA_PKCS_OVERHEAD;
             return check(bytes.len() <= most, || format!("{} bytes decrypted", bytes.len()));
-        }
-        let needed = self.length(operation, kind, data);
-        check(bytes.len() == needed, || format!("{} bytes made, not {needed}", bytes.len()))?;
+        };
+        check(bytes.len() == *needed, || format!("{} bytes made, not {needed}", bytes.len()))?;
+        let aes = self.aes(operation, kind).and_then(|aes| aes.whole(data).ok());
         let right = match kind {
+            _ if aes.is_some() => aes.is_some_and(|whole| whole[operation.given..] == *bytes),
             Kind::Digest => Sha256::digest(data).as_slice() == bytes,
             Kind::Decrypt => {
                 self.plaintext(operation, data).is_some_and(|made| &made.data == bytes)
@@ -412,46 +334,59 @@ impl Model {
         check(right, || format!("the output is wrong: {bytes:?}"))?;
         if let (Kind::Sign | Kind::Encrypt, Some(pair)) = (kind, self.pair_of(operation)) {
             let (data, bytes) = (data.to_vec(), bytes.clone());
-            let signature = kind == Kind::Sign;
-            self.products.push(Product { pair, ckm: operation.ckm, data, bytes, signature });
+            let (mechanism, signature) = (operation.mechanism, kind == Kind::Sign);
+            self.products.push(Product { pair, mechanism, data, bytes, signature });
         }
         Ok(())
     }
+}
 
-    /// The end of a verification: of `data` in one part, or of what the updates have brought.
-    fn verified(
-        &self,
-        operation: &Operation,
-        data: Option<&[u8]>,
-        signature: &[u8],
-        answer: &Answer,
-    ) -> Verdict {
-        let mut rules = Rules::new();
-        operation.doubts(&mut rules);
-        let one_shot = data.is_some();
-        rules
-            .must(one_shot && operation.phase == Phase::Updated, CKR_OPERATION_ACTIVE)
-            .must(!one_shot && !operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
-        if !rules.refuses() {
-            let data = data.unwrap_or(&operation.data);
-            for rv in self.bad_data(operation, Kind::Verify, data) {
-                rules.must(true, rv);
-            }
-            let pair = self.pair_of(operation);
-            let genuine = self.products.iter().any(|made| {
-                made.signature
-                    && Some(made.pair) == pair
-                    && made.ckm == operation.ckm
-                    && digest_of(made.ckm, &made.data) == digest_of(made.ckm, data)
-                    && made.bytes == signature
-            });
-            let len = self.length(operation, Kind::Verify, data);
-            let odd = data.is_empty() || data.len() > 64;
-            rules
-                .may(operation.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE)
-                .must(signature.len() != len, CKR_SIGNATURE_LEN_RANGE)
-                .must(!genuine && signature.len() == len, CKR_SIGNATURE_INVALID);
+/// What an outcome means for a call that gives it into this much room.
+fn expect(outcome: &Outcome, room: Room, rules: &mut Rules) {
+    let active = !rules.refuses();
+    let small = room == Room::Small;
+    match outcome {
+        Outcome::Length(len) => {
+            rules.must(active && small && *len > 1, CKR_BUFFER_TOO_SMALL);
         }
-        rules.judge(answer.rv).map(|_| ())
+        Outcome::Refused(rvs) => {
+            for rv in rvs {
+                // The data need not be looked at before its result can be given.
+                rules.must(active && room != Room::Query, *rv).may(true, *rv);
+            }
+            rules.may(small, CKR_BUFFER_TOO_SMALL);
+        }
+        Outcome::Garbage => {
+            rules
+                .may(true, CKR_ENCRYPTED_DATA_INVALID)
+                .may(true, CKR_ENCRYPTED_DATA_LEN_RANGE)
+                .may(small, CKR_BUFFER_TOO_SMALL);
+        }
     }
+}
+
+/// The length that a query, or a buffer too small, was answered with. It may be an upper bound, of
+/// at most one block; that of a plaintext is not known before.
+fn enough_said(
+    operation: &Operation,
+    outcome: &Outcome,
+    kind: Kind,
+    data: &[u8],
+    answer: &Answer,
+) -> Verdict {
+    let (needed, most) = match outcome {
+        Outcome::Length(len) if kind == Kind::Decrypt => (*len, data.len().max(*len)),
+        Outcome::Length(len) if operation.mechanism.is_of(CKK_AES) => (*len, *len + 16),
+        Outcome::Length(len) => (*len, *len),
+        _ => (0, data.len() + RSA_LEN),
+    };
+    let Given::Output { len, .. } = answer.given else { return Err("no length".into()) };
+    check((needed..=most).contains(&len), || format!("{len} bytes said, {needed} needed"))
+}
+
+/// The same of a part.
+pub(super) fn part_said(part: &[u8], answer: &Answer) -> Verdict {
+    let Given::Output { len, .. } = answer.given else { return Err("no length".into()) };
+    let bounds = part.len()..=part.len() + 16;
+    check(bounds.contains(&len), || format!("{len} bytes said of a part, {bounds:?} needed"))
 }

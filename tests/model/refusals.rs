@@ -4,13 +4,14 @@
 use cryptoki_sys::*;
 
 use super::call::SLOTS;
+use super::mechanism::{Mechanism, Parameter};
 use super::state::Model;
-use super::step::{Answer, Born, Given, Kind, Mechanism, Room, Step, Wanted};
+use super::step::{Answer, Born, Given, Kind, Room, Step, Wanted};
 use crate::common::p11::{Attr, bytes, flag, ulong};
 
 const RW: CK_FLAGS = CKF_SERIAL_SESSION | CKF_RW_SESSION;
-const SHA256: Mechanism = Mechanism { ckm: CKM_SHA256, parameter: false };
-const ECDSA: Mechanism = Mechanism { ckm: CKM_ECDSA, parameter: false };
+const SHA256: Mechanism = Mechanism { ckm: CKM_SHA256, parameter: Parameter::None };
+const ECDSA: Mechanism = Mechanism { ckm: CKM_ECDSA, parameter: Parameter::None };
 
 /// The model, with sessions 1 (R/W) and 2 (R/O) open on the first slot.
 fn model() -> Model {
@@ -338,4 +339,54 @@ fn the_model_ends_what_a_private_key_was_begun_with_at_logout() {
     assert!(believes(&model, &sign, CKR_KEY_HANDLE_INVALID, Given::Nothing));
     assert!(!believes(&model, &sign, CKR_OPERATION_NOT_INITIALIZED, Given::Nothing));
     only(&model, &begin(Kind::Verify, ECDSA, 11), CKR_OPERATION_ACTIVE);
+}
+
+#[test]
+fn the_model_computes_what_aes_makes() {
+    const KEY: &[u8; 16] = b"sixteen secrets!";
+    let mut model = model();
+    let object = Born {
+        handle: 0,
+        attributes: vec![
+            (CKA_CLASS, CKO_SECRET_KEY.to_ne_bytes().to_vec()),
+            (CKA_KEY_TYPE, CKK_AES.to_ne_bytes().to_vec()),
+            (CKA_UNIQUE_ID, b"aes".to_vec()),
+            (CKA_ENCRYPT, vec![1]),
+            (CKA_DECRYPT, vec![1]),
+        ],
+    };
+    model.add_key(SLOTS[0], &[object], Some(KEY));
+    tell(&mut model, &Step::FindInit { session: 1, template: vec![] }, Given::Nothing);
+    let found = Given::Found(vec![(4, Some(b"aes".to_vec()))]);
+    tell(&mut model, &Step::Find { session: 1, max: 2 }, found);
+    tell(&mut model, &Step::FindFinal { session: 1 }, Given::Nothing);
+
+    let bare = Mechanism { ckm: CKM_AES_CBC, parameter: Parameter::None };
+    only(&model, &begin(Kind::Encrypt, bare, 4), CKR_MECHANISM_PARAM_INVALID);
+
+    // One block by itself: CBC's first is the cipher of the data and the vector.
+    let block = |data: &[u8; 16]| -> Vec<u8> {
+        use aes::cipher::{BlockEncrypt, KeyInit};
+        let mut block = (*data).into();
+        aes::Aes128::new(KEY.into()).encrypt_block(&mut block);
+        block.to_vec()
+    };
+    tell(&mut model, &begin(Kind::Encrypt, Mechanism::suitable(CKM_AES_CBC), 4), Given::Nothing);
+    let part = |len: usize, room| Step::Update {
+        session: 1,
+        kind: Kind::Encrypt,
+        data: vec![0; len],
+        room,
+    };
+    assert!(believes(&model, &part(15, Room::Enough), CKR_OK, output(&[])));
+    assert!(!believes(&model, &part(15, Room::Enough), CKR_OK, output(&[0])));
+    only(&model, &part(16, Room::Small), CKR_BUFFER_TOO_SMALL);
+    assert!(!believes(&model, &part(16, Room::Enough), CKR_OK, output(&[])), "it can be computed");
+    assert!(!believes(&model, &part(16, Room::Enough), CKR_OK, output(&block(&[0; 16]))));
+    tell(&mut model, &part(16, Room::Enough), output(&block(&[1; 16])));
+    let last = Step::Final { session: 1, kind: Kind::Encrypt, room: Room::Enough };
+    assert!(believes(&model, &last, CKR_OK, output(&[])));
+    assert!(!believes(&model, &last, CKR_DATA_LEN_RANGE, output(&[])));
+    tell(&mut model, &part(3, Room::Enough), output(&[]));
+    only(&model, &last, CKR_DATA_LEN_RANGE);
 }

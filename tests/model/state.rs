@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use cryptoki_sys::*;
 
+use super::mechanism::Mechanism;
 use super::step::{Born, Kind};
 
 /// The whole of it.
@@ -20,8 +21,10 @@ pub struct Model {
     pub handles: BTreeMap<CK_OBJECT_HANDLE, usize>,
     /// Handles that were good since C_Initialize.
     pub stale: Vec<CK_OBJECT_HANDLE>,
-    /// How many key pairs there have been.
+    /// How many keys and key pairs have been made.
     pub pairs: usize,
+    /// The values of secret keys, by the number that stands for both keys of a pair elsewhere.
+    pub secrets: BTreeMap<usize, Vec<u8>>,
     /// What keys have made.
     pub products: Vec<Product>,
 }
@@ -47,12 +50,16 @@ pub struct Session {
 /// An active operation.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    pub ckm: CK_MECHANISM_TYPE,
+    pub mechanism: Mechanism,
     /// The number of its key's object.
     pub key: Option<usize>,
     pub phase: Phase,
     /// What the updates have brought, or what a one-shot length query was about.
     pub data: Vec<u8>,
+    /// How much output the updates have given.
+    pub given: usize,
+    /// The length of a part's output was asked for, before any part was taken.
+    pub part_asked: bool,
     /// It may be over: a login or logout came between, after which either is allowed.
     pub maybe: bool,
     /// Its key was destroyed: it goes on with it, or says that the key is gone.
@@ -88,7 +95,7 @@ pub struct Object {
     pub session: Option<CK_SESSION_HANDLE>,
     pub alive: bool,
     pub attributes: BTreeMap<CK_ATTRIBUTE_TYPE, Vec<u8>>,
-    /// Both keys of a pair, and their copies, have its number.
+    /// Both keys of a pair, or a secret key, and their copies have its number.
     pub pair: Option<usize>,
 }
 
@@ -96,7 +103,7 @@ pub struct Object {
 #[derive(Clone, Debug)]
 pub struct Product {
     pub pair: usize,
-    pub ckm: CK_MECHANISM_TYPE,
+    pub mechanism: Mechanism,
     pub data: Vec<u8>,
     pub bytes: Vec<u8>,
     pub signature: bool,
@@ -117,7 +124,12 @@ impl Object {
     }
 
     pub fn is_key(&self) -> bool {
-        matches!(self.class(), CKO_PUBLIC_KEY | CKO_PRIVATE_KEY)
+        matches!(self.class(), CKO_PUBLIC_KEY | CKO_PRIVATE_KEY | CKO_SECRET_KEY)
+    }
+
+    /// Whether it is a key that has something to hide.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.class(), CKO_PRIVATE_KEY | CKO_SECRET_KEY)
     }
 }
 
@@ -146,9 +158,10 @@ impl Model {
         }
     }
 
-    /// Puts a key pair that was there before on a token.
-    pub fn add_pair(&mut self, slot: CK_SLOT_ID, pair: &[Born]) {
+    /// Puts a key pair, or a secret key of this value, that was there before on a token.
+    pub fn add_key(&mut self, slot: CK_SLOT_ID, pair: &[Born], value: Option<&[u8]>) {
         self.pairs += 1;
+        self.secrets.extend(value.map(|value| (self.pairs, value.to_vec())));
         for key in pair {
             let attributes = key.attributes.iter().cloned().collect();
             let pair = Some(self.pairs);
@@ -216,7 +229,7 @@ impl Model {
     }
 
     /// Nobody is in any more: private handles die, private session objects are destroyed, nothing
-    /// that was begun with a private key can be finished.
+    /// that was begun with a private key can be finished, nor with a secret one that is private.
     pub fn logout(&mut self, slot: CK_SLOT_ID) {
         if let Some(slot) = self.slots.get_mut(&slot) {
             slot.login = None;
@@ -231,7 +244,11 @@ impl Model {
         let objects = &self.objects;
         for session in self.sessions.values_mut().filter(|session| session.slot == slot) {
             session.operations.retain(|_, operation| {
-                operation.key.is_none_or(|key| objects[key].class() != CKO_PRIVATE_KEY)
+                let hides = |key| -> bool {
+                    let key: &Object = &objects[key];
+                    key.class() == CKO_PRIVATE_KEY || key.is_secret() && key.flag(CKA_PRIVATE)
+                };
+                operation.key.is_none_or(|key| !hides(key))
             });
             for operation in session.operations.values_mut() {
                 operation.orphan |= operation.key.is_some_and(|key| private.contains(&key));

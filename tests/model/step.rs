@@ -3,6 +3,7 @@
 
 use cryptoki_sys::*;
 
+use super::mechanism::Mechanism;
 use crate::common::p11::Attr;
 
 /// An operation that works on data. A search is one too, but has calls of its own.
@@ -35,17 +36,10 @@ impl Kind {
 pub enum Room {
     /// A NULL buffer: the length is asked for.
     Query,
-    /// One byte, which is less than any output here has.
+    /// One byte, which is less than most output here has.
     Small,
     /// More than any output here has.
     Enough,
-}
-
-/// A mechanism; `parameter`: with one, which none of these has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mechanism {
-    pub ckm: CK_MECHANISM_TYPE,
-    pub parameter: bool,
 }
 
 /// A call. Handles, PINs and data are what the module gets.
@@ -143,10 +137,12 @@ pub enum Step {
         data: Vec<u8>,
         room: Room,
     },
+    /// What gives no output has [`Room::Enough`].
     Update {
         session: CK_SESSION_HANDLE,
         kind: Kind,
         data: Vec<u8>,
+        room: Room,
     },
     Final {
         session: CK_SESSION_HANDLE,

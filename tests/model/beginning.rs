@@ -1,0 +1,107 @@
+//! The model's rules about the beginning of operations: which stand together, which keys they take.
+
+use cryptoki_sys::*;
+
+use super::judge::{Rules, Verdict};
+use super::mechanism::{Mechanism, Parameter};
+use super::state::{Model, Operation, Phase};
+use super::step::{Answer, Kind};
+
+/// The pairs of operations that one session can have.
+const PAIRS: [(Kind, Kind); 4] = [
+    (Kind::Digest, Kind::Encrypt),
+    (Kind::Decrypt, Kind::Digest),
+    (Kind::Sign, Kind::Encrypt),
+    (Kind::Decrypt, Kind::Verify),
+];
+
+impl Model {
+    /// What an …Init says about the operations that are there. `kind` is None for a search.
+    pub(super) fn exclusivity(
+        &mut self,
+        session: CK_SESSION_HANDLE,
+        kind: Option<Kind>,
+        rules: &mut Rules,
+    ) {
+        let here = self.here(session);
+        let beside = |other: Kind| {
+            kind.is_some_and(|kind| {
+                PAIRS.contains(&(kind, other)) || PAIRS.contains(&(other, kind))
+            })
+        };
+        // Two that stand together leave no room for a third.
+        let sure = here.operations.values().filter(|operation| !operation.maybe).count();
+        for (other, operation) in &here.operations {
+            let certain_others = sure - usize::from(!operation.maybe);
+            let blocks = !beside(*other) || certain_others > 0;
+            let could = !beside(*other) || here.operations.len() > 1;
+            rules.must(blocks && !operation.maybe, CKR_OPERATION_ACTIVE);
+            rules.may(could, CKR_OPERATION_ACTIVE);
+        }
+        if let Some(search) = &here.search {
+            rules.must(!search.maybe, CKR_OPERATION_ACTIVE).may(true, CKR_OPERATION_ACTIVE);
+        }
+    }
+
+    /// One of this kind began: what could not stand beside it was over.
+    pub(super) fn began(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>) {
+        let here = self.here(session);
+        here.search = None;
+        here.operations.retain(|other, _| {
+            kind.is_some_and(|kind| {
+                PAIRS.contains(&(kind, *other)) || PAIRS.contains(&(*other, kind))
+            })
+        });
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        mechanism: Mechanism,
+        key: CK_OBJECT_HANDLE,
+        answer: &Answer,
+    ) -> Verdict {
+        let mut rules = Rules::new();
+        self.exclusivity(session, Some(kind), &mut rules);
+        let service = mechanism.service().filter(|service| service.kinds.contains(&kind));
+        rules
+            .must(service.is_none(), CKR_MECHANISM_INVALID)
+            .must(!mechanism.well_formed(), CKR_MECHANISM_PARAM_INVALID)
+            // Not every token makes salts of every length; what verifies takes any.
+            .may(
+                kind == Kind::Sign && matches!(mechanism.parameter, Parameter::Pss(20)),
+                CKR_MECHANISM_PARAM_INVALID,
+            );
+        let key = (kind != Kind::Digest).then(|| self.object(self.slot_of(session), key));
+        if let Some(number) = key {
+            let object = number.map(|number| &self.objects[number]).filter(|key| key.is_key());
+            rules.must(object.is_none(), CKR_KEY_HANDLE_INVALID);
+            if let Some(object) = object {
+                let (class, usage) = kind.key(service.as_ref().map_or(CKK_EC, |it| it.key_type));
+                let key_type = object.ulong(CKA_KEY_TYPE);
+                let fits =
+                    service.as_ref().is_none_or(|service| key_type == Some(service.key_type));
+                rules
+                    .must(!fits, CKR_KEY_TYPE_INCONSISTENT)
+                    .must(object.class() != class, CKR_KEY_FUNCTION_NOT_PERMITTED)
+                    .must(!object.flag(usage), CKR_KEY_FUNCTION_NOT_PERMITTED);
+            }
+        }
+        if rules.judge(answer.rv)? {
+            self.began(session, Some(kind));
+            let operation = Operation {
+                mechanism,
+                key: key.flatten(),
+                phase: Phase::Begun,
+                data: Vec::new(),
+                given: 0,
+                part_asked: false,
+                maybe: false,
+                orphan: false,
+            };
+            self.here(session).operations.insert(kind, operation);
+        }
+        Ok(())
+    }
+}
