@@ -14,6 +14,8 @@ mod call;
 mod common;
 #[path = "model/drive.rs"]
 mod drive;
+#[path = "model/dual.rs"]
+mod dual;
 #[path = "model/judge.rs"]
 mod judge;
 #[path = "model/mechanism.rs"]

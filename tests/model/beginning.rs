@@ -97,6 +97,11 @@ impl Model {
                 data: Vec::new(),
                 given: 0,
                 part_asked: false,
+                asks: key.flatten().is_some_and(|key| {
+                    self.objects[key].class() == CKO_PRIVATE_KEY
+                        && self.objects[key].flag(CKA_ALWAYS_AUTHENTICATE)
+                }),
+                approved: false,
                 maybe: false,
                 orphan: false,
             };

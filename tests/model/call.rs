@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
+use super::dual::Dual;
 use super::mechanism::{Mechanism, Parameter};
 use super::step::{Kind, Room};
 use super::templates::*;
@@ -90,6 +91,10 @@ pub enum Call {
         alone: bool,
     },
     Login(SessionPick, CK_USER_TYPE, PinPick),
+    /// A login for the operation that is active.
+    Prove(SessionPick, PinPick),
+    /// Begins a signature with a key that asks for the PIN, then tells it.
+    BeginAsking(SessionPick, u8, PinPick),
     Logout(SessionPick),
     InitPin(SessionPick, PinPick),
     SetPin(SessionPick, PinPick, PinPick),
@@ -108,6 +113,10 @@ pub enum Call {
     /// A one-shot call; of a verification with a signature.
     OneShot(SessionPick, KindPick, DataPick, Room, SignaturePick),
     Update(SessionPick, KindPick, DataPick, Room),
+    /// Begins both operations of a pair.
+    BeginDual(SessionPick, Dual, u8),
+    /// Goes on with a pair that is there, or with this one.
+    Dual(SessionPick, Dual, DataPick, Room),
     Final(SessionPick, KindPick, Room, SignaturePick),
     Cancel(SessionPick, CK_FLAGS),
     Random(SessionPick, usize),
@@ -126,7 +135,7 @@ pub enum DataPick {
 }
 
 /// What AES does here.
-const AES: [CK_MECHANISM_TYPE; 5] =
+pub const AES: [CK_MECHANISM_TYPE; 5] =
     [CKM_AES_ECB, CKM_AES_CBC, CKM_AES_CBC_PAD, CKM_AES_CTR, CKM_AES_GCM];
 
 /// The slots that have tokens here.
@@ -215,18 +224,21 @@ fn logins() -> impl Strategy<Value = Call> {
         1 => Just(CKU_CONTEXT_SPECIFIC),
         1 => Just(17),
     ];
-    let mostly_right = prop_oneof![12 => Just(PinPick::Right), 1 => Just(PinPick::Wrong)];
     let new = prop_oneof![5 => (0u8..3).prop_map(PinPick::New), 1 => Just(PinPick::Short)];
-    let init_token = (slot(), mostly_right.clone(), select(&LABELS[..]), any::<bool>())
+    let init_token = (slot(), mostly_right(), select(&LABELS[..]), any::<bool>())
         .prop_map(|(slot, pin, label, alone)| InitToken { slot, pin, label, alone });
     prop_oneof![
         1 => init_token,
-        24 => (session(), user, mostly_right.clone())
+        24 => (session(), user, mostly_right())
             .prop_map(|(session, user, pin)| Login(session, user, pin)),
         6 => session().prop_map(Logout),
         2 => (session(), new.clone()).prop_map(|(session, pin)| InitPin(session, pin)),
-        2 => (session(), mostly_right, new).prop_map(|(session, old, new)| SetPin(session, old, new)),
+        2 => (session(), mostly_right(), new).prop_map(|(session, old, new)| SetPin(session, old, new)),
     ]
+}
+
+fn mostly_right() -> impl Strategy<Value = PinPick> {
+    prop_oneof![12 => Just(PinPick::Right), 1 => Just(PinPick::Wrong)]
 }
 
 fn objects() -> impl Strategy<Value = Call> {
@@ -291,6 +303,13 @@ fn operations() -> impl Strategy<Value = Call> {
             .prop_map(|(s, kind, data, room, signature)| OneShot(s, kind, data, room, signature)),
         14 => (busy(), kind(), data(), room())
             .prop_map(|(session, kind, data, room)| Update(session, kind, data, room)),
+        3 => (busy(), mostly_right()).prop_map(|(session, pin)| Prove(session, pin)),
+        4 => (idle(), any::<u8>(), mostly_right())
+            .prop_map(|(session, which, pin)| BeginAsking(session, which, pin)),
+        4 => (idle(), dual(), any::<u8>())
+            .prop_map(|(session, dual, which)| BeginDual(session, dual, which)),
+        8 => (busy(), dual(), data(), room())
+            .prop_map(|(session, dual, data, room)| Call::Dual(session, dual, data, room)),
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
@@ -344,6 +363,10 @@ fn kind() -> impl Strategy<Value = KindPick> {
         10 => any::<u8>().prop_map(KindPick::Active),
         1 => select(&Kind::ALL[..]).prop_map(KindPick::This),
     ]
+}
+
+fn dual() -> impl Strategy<Value = Dual> {
+    select(&Dual::ALL[..])
 }
 
 fn room() -> impl Strategy<Value = Room> {

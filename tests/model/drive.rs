@@ -71,6 +71,9 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
             Kind::Decrypt => output(*room, |out| p.part_raw(Part::Decrypt, *session, data, out)),
             _ => raw_answer(update(p, *session, *kind, data)),
         },
+        Step::Dual { session, dual, data, room } => {
+            output(*room, |out| p.part_raw(dual.part(), *session, data, out))
+        }
         Step::Final { session, kind, room } => {
             output(*room, |out| p.final_raw(kind.op(), *session, out))
         }

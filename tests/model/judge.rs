@@ -187,6 +187,9 @@ impl Model {
         pin: &[u8],
         answer: &Answer,
     ) -> Verdict {
+        if user == CKU_CONTEXT_SPECIFIC {
+            return self.prove(session, pin, answer);
+        }
         let slot = self.slot_of(session);
         let login = self.login(slot);
         let ro_open = {
@@ -212,13 +215,29 @@ impl Model {
                     .must(could && right.is_none(), CKR_USER_PIN_NOT_INITIALIZED)
                     .must(could && right.is_some_and(|right| pin != right), CKR_PIN_INCORRECT);
             }
-            // No key here asks for it.
-            CKU_CONTEXT_SPECIFIC => _ = rules.must(true, CKR_OPERATION_NOT_INITIALIZED),
             _ => _ = rules.must(true, CKR_USER_TYPE_INVALID),
         }
         if rules.judge(answer.rv)? {
             token.login = Some(user);
             self.unsettle(slot);
+        }
+        Ok(())
+    }
+
+    /// A login for the one operation of the session whose key asks for it. A wrong PIN changes
+    /// nothing.
+    fn prove(&mut self, session: CK_SESSION_HANDLE, pin: &[u8], answer: &Answer) -> Verdict {
+        let right = self.slots[&self.slot_of(session)].user_pin.clone();
+        let here = self.here(session);
+        let asking = here.operations.values_mut().find(|operation| operation.asks);
+        let mut rules = Rules::new();
+        rules.must(asking.is_none(), CKR_OPERATION_NOT_INITIALIZED);
+        let Some(operation) = asking else { return rules.judge(answer.rv).map(|_| ()) };
+        rules
+            .may(operation.maybe || operation.orphan, CKR_OPERATION_NOT_INITIALIZED)
+            .must(right.is_none_or(|right| right != pin), CKR_PIN_INCORRECT);
+        if rules.judge(answer.rv)? {
+            (operation.approved, operation.maybe) = (true, false);
         }
         Ok(())
     }
@@ -252,6 +271,7 @@ impl Step {
             | Self::BeginNull { session, .. }
             | Self::OneShot { session, .. }
             | Self::Update { session, .. }
+            | Self::Dual { session, .. }
             | Self::Final { session, .. }
             | Self::Verify { session, .. }
             | Self::VerifyFinal { session, .. }

@@ -121,6 +121,8 @@ impl Model {
         // Nor need a trusted certificate have copies that differ from it.
         let trusted = source.class() == CKO_CERTIFICATE && source.flag(CKA_TRUSTED);
         rules.may(trusted, CKR_ATTRIBUTE_READ_ONLY);
+        let asks = source.flag(CKA_ALWAYS_AUTHENTICATE) && !will_be(CKA_PRIVATE);
+        rules.must(asks, CKR_TEMPLATE_INCONSISTENT);
         // A sensitive key need not become public.
         let bared = source.is_secret() && !will_be(CKA_PRIVATE);
         rules.may(bared, CKR_TEMPLATE_INCONSISTENT).may(bared, CKR_ATTRIBUTE_READ_ONLY);

@@ -57,7 +57,13 @@ impl Operation {
         rules
             .may(self.maybe, CKR_OPERATION_NOT_INITIALIZED)
             .may(self.orphan, CKR_KEY_HANDLE_INVALID)
-            .may(self.orphan, CKR_OBJECT_HANDLE_INVALID);
+            .may(self.orphan, CKR_OBJECT_HANDLE_INVALID)
+            .may(self.unapproved(), CKR_USER_NOT_LOGGED_IN);
+    }
+
+    /// Whether it has to be told the PIN before its key is used.
+    fn unapproved(&self) -> bool {
+        self.asks && !self.approved
     }
 }
 
@@ -88,6 +94,9 @@ impl Model {
             }
             Step::Update { session, kind, data, room } => {
                 self.update(*session, *kind, data, *room, answer)
+            }
+            Step::Dual { session, dual, data, room } => {
+                self.dual(*session, *dual, data, *room, answer)
             }
             Step::Final { session, kind, room } => self.finish(*session, *kind, *room, answer),
             Step::Verify { session, data, signature } => {
@@ -163,6 +172,8 @@ impl Model {
         rules.may(operation.part_asked, CKR_OPERATION_ACTIVE);
         let outcome = self.outcome(&operation, kind, data);
         expect(&outcome, room, &mut rules);
+        // Its length can be told without the key.
+        rules.must(operation.unapproved() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
         // No digest that CKM_ECDSA is for has this length; it truncates, or refuses.
         let odd = data.is_empty() || data.len() > 64;
         rules.may(operation.mechanism.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE);
@@ -231,6 +242,7 @@ impl Model {
         if operation.multi_part() {
             expect(&outcome, room, &mut rules);
         }
+        rules.must(operation.unapproved() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
         let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
             // A mechanism without parts has nothing for a final call to give.

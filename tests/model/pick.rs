@@ -73,6 +73,25 @@ impl Model {
                 && object.class() == kind.key(key_type).0
                 && object.ulong(CKA_KEY_TYPE) == Some(key_type)
         });
+        let asks = |number: &usize| self.objects[*number].flag(CKA_ALWAYS_AUTHENTICATE);
+        // Those that ask for the PIN are for who tells it.
+        let (asking, plain): (Vec<_>, Vec<_>) = fits.partition(|(_, number)| asks(number));
+        let fits = if plain.is_empty() || which.is_multiple_of(8) { asking } else { plain };
+        choose(fits, which).map(|(handle, _)| *handle)
+    }
+
+    /// A private key that asks for the PIN at each use.
+    pub(super) fn pick_asking(
+        &self,
+        session: CK_SESSION_HANDLE,
+        which: u8,
+    ) -> Option<CK_OBJECT_HANDLE> {
+        let slot = self.sessions.get(&session)?.slot;
+        let fits = self.handles.iter().filter(|(_, number)| {
+            let object = &self.objects[**number];
+            let private = object.class() == CKO_PRIVATE_KEY;
+            object.slot == slot && private && object.flag(CKA_ALWAYS_AUTHENTICATE)
+        });
         choose(fits.map(|(handle, _)| *handle).collect(), which)
     }
 

@@ -1,9 +1,12 @@
 //! The model itself: that it refuses wrong answers. Each test tells it of a few calls that went
 //! well, then gives it right and wrong answers to the next.
 
+use aes::cipher::{BlockEncrypt, KeyInit};
 use cryptoki_sys::*;
+use sha2::{Digest, Sha256};
 
 use super::call::SLOTS;
+use super::dual::Dual;
 use super::mechanism::{Mechanism, Parameter};
 use super::state::Model;
 use super::step::{Answer, Born, Given, Kind, Room, Step, Wanted};
@@ -341,9 +344,10 @@ fn the_model_ends_what_a_private_key_was_begun_with_at_logout() {
     only(&model, &begin(Kind::Verify, ECDSA, 11), CKR_OPERATION_ACTIVE);
 }
 
-#[test]
-fn the_model_computes_what_aes_makes() {
-    const KEY: &[u8; 16] = b"sixteen secrets!";
+const AES_KEY: &[u8; 16] = b"sixteen secrets!";
+
+/// With a public AES key, whose handle is 4.
+fn with_aes() -> Model {
     let mut model = model();
     let object = Born {
         handle: 0,
@@ -355,22 +359,28 @@ fn the_model_computes_what_aes_makes() {
             (CKA_DECRYPT, vec![1]),
         ],
     };
-    model.add_key(SLOTS[0], &[object], Some(KEY));
+    model.add_key(SLOTS[0], &[object], Some(AES_KEY));
     tell(&mut model, &Step::FindInit { session: 1, template: vec![] }, Given::Nothing);
     let found = Given::Found(vec![(4, Some(b"aes".to_vec()))]);
     tell(&mut model, &Step::Find { session: 1, max: 2 }, found);
     tell(&mut model, &Step::FindFinal { session: 1 }, Given::Nothing);
+    model
+}
 
+/// What AES makes of a block by itself.
+fn block(data: &[u8; 16]) -> Vec<u8> {
+    let mut block = (*data).into();
+    aes::Aes128::new(AES_KEY.into()).encrypt_block(&mut block);
+    block.to_vec()
+}
+
+#[test]
+fn the_model_computes_what_aes_makes() {
+    let mut model = with_aes();
     let bare = Mechanism { ckm: CKM_AES_CBC, parameter: Parameter::None };
     only(&model, &begin(Kind::Encrypt, bare, 4), CKR_MECHANISM_PARAM_INVALID);
 
-    // One block by itself: CBC's first is the cipher of the data and the vector.
-    let block = |data: &[u8; 16]| -> Vec<u8> {
-        use aes::cipher::{BlockEncrypt, KeyInit};
-        let mut block = (*data).into();
-        aes::Aes128::new(KEY.into()).encrypt_block(&mut block);
-        block.to_vec()
-    };
+    // CBC's first block is the cipher of the data and the vector.
     tell(&mut model, &begin(Kind::Encrypt, Mechanism::suitable(CKM_AES_CBC), 4), Given::Nothing);
     let part = |len: usize, room| Step::Update {
         session: 1,
@@ -380,7 +390,10 @@ fn the_model_computes_what_aes_makes() {
     };
     assert!(believes(&model, &part(15, Room::Enough), CKR_OK, output(&[])));
     assert!(!believes(&model, &part(15, Room::Enough), CKR_OK, output(&[0])));
-    only(&model, &part(16, Room::Small), CKR_BUFFER_TOO_SMALL);
+    let asked = |len| Given::Output { len, bytes: Vec::new() };
+    assert!(believes(&model, &part(16, Room::Small), CKR_BUFFER_TOO_SMALL, asked(16)));
+    assert!(!believes(&model, &part(16, Room::Small), CKR_BUFFER_TOO_SMALL, asked(15)));
+    assert!(!believes(&model, &part(16, Room::Small), CKR_OK, output(&[0])));
     assert!(!believes(&model, &part(16, Room::Enough), CKR_OK, output(&[])), "it can be computed");
     assert!(!believes(&model, &part(16, Room::Enough), CKR_OK, output(&block(&[0; 16]))));
     tell(&mut model, &part(16, Room::Enough), output(&block(&[1; 16])));
@@ -389,4 +402,53 @@ fn the_model_computes_what_aes_makes() {
     assert!(!believes(&model, &last, CKR_DATA_LEN_RANGE, output(&[])));
     tell(&mut model, &part(3, Room::Enough), output(&[]));
     only(&model, &last, CKR_DATA_LEN_RANGE);
+}
+
+#[test]
+fn the_model_passes_on_what_a_call_for_two_operations_gives() {
+    let mut model = with_aes();
+    let ecb = Mechanism::suitable(CKM_AES_ECB);
+    let dual = |dual, data: &[u8], room| Step::Dual { session: 1, dual, data: data.to_vec(), room };
+    let both = dual(Dual::DecryptDigest, &block(&[5; 16]), Room::Enough);
+    only(&model, &both, CKR_OPERATION_NOT_INITIALIZED);
+    tell(&mut model, &begin(Kind::Decrypt, ecb, 4), Given::Nothing);
+    only(&model, &both, CKR_OPERATION_NOT_INITIALIZED);
+    tell(&mut model, &begin(Kind::Digest, SHA256, 0), Given::Nothing);
+    assert!(!believes(&model, &both, CKR_OK, output(&block(&[5; 16]))));
+
+    // What was asked is not digested, what was given is.
+    let asked = Given::Output { len: 16, bytes: Vec::new() };
+    let ask = dual(Dual::DecryptDigest, &block(&[6; 16]), Room::Query);
+    tell(&mut model, &ask, asked);
+    tell(&mut model, &both, output(&[5; 16]));
+    let last = Step::Final { session: 1, kind: Kind::Digest, room: Room::Enough };
+    let digest = |data: &[u8]| output(&Sha256::digest(data));
+    assert!(!believes(&model, &last, CKR_OK, digest(&block(&[5; 16]))));
+    assert!(!believes(&model, &last, CKR_OK, digest(&[[6; 16], [5; 16]].concat())));
+    tell(&mut model, &last, digest(&[5; 16]));
+}
+
+#[test]
+fn the_model_knows_which_keys_ask_for_the_pin_and_for_how_long_it_holds() {
+    let mut model = with_pair();
+    let asking = model.object(SLOTS[0], 12).unwrap();
+    let prove =
+        |pin: &[u8]| Step::Login { session: 1, user: CKU_CONTEXT_SPECIFIC, pin: pin.to_vec() };
+    let sign = one_shot(Kind::Sign, &[1; 32], Room::Enough);
+    tell(&mut model, &begin(Kind::Sign, ECDSA, 12), Given::Nothing);
+    only(&model, &prove(b"user"), CKR_OPERATION_NOT_INITIALIZED);
+    tell(&mut model, &sign, output(&[5; 64]));
+
+    model.objects[asking].attributes.insert(CKA_ALWAYS_AUTHENTICATE, vec![1]);
+    only(&model, &prove(b"user"), CKR_OPERATION_NOT_INITIALIZED);
+    tell(&mut model, &begin(Kind::Sign, ECDSA, 12), Given::Nothing);
+    only(&model, &prove(b"wrong"), CKR_PIN_INCORRECT);
+    only(&model, &sign, CKR_USER_NOT_LOGGED_IN);
+    assert!(!believes(&model, &sign, CKR_OK, output(&[5; 64])));
+    tell(&mut model, &prove(b"user"), Given::Nothing);
+    let asked = Given::Output { len: 64, bytes: Vec::new() };
+    tell(&mut model, &one_shot(Kind::Sign, &[1; 32], Room::Query), asked);
+    tell(&mut model, &sign, output(&[5; 64]));
+    tell(&mut model, &begin(Kind::Sign, ECDSA, 12), Given::Nothing);
+    only(&model, &sign, CKR_USER_NOT_LOGGED_IN);
 }

@@ -2,7 +2,8 @@
 
 use cryptoki_sys::*;
 
-use super::call::{Call, KeyPick, SLOTS, SessionPick};
+use super::call::{AES, Call, KeyPick, SLOTS, SessionPick};
+use super::dual::Dual;
 use super::mechanism::Mechanism;
 use super::state::Model;
 use super::step::{Kind, Room, Step, Wanted};
@@ -20,7 +21,9 @@ impl Model {
             return vec![Step::Open { slot: SLOTS[0], flags }];
         }
         if let Call::OneShot(SessionPick::Busy(which), ..)
+        | Call::Prove(SessionPick::Busy(which), ..)
         | Call::Update(SessionPick::Busy(which), ..)
+        | Call::Dual(SessionPick::Busy(which), ..)
         | Call::Final(SessionPick::Busy(which), ..) = call
             && self.sessions.values().all(|session| session.operations.is_empty())
         {
@@ -53,6 +56,24 @@ impl Model {
                 Step::Login { session, user: *user, pin }
             }
             Call::Logout(session) => Step::Logout { session: s(session) },
+            Call::Prove(session, pin) => {
+                let session = s(session);
+                let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
+                Step::Login { session, user: CKU_CONTEXT_SPECIFIC, pin }
+            }
+            Call::BeginAsking(session, which, pin) => {
+                let session = s(session);
+                let ckm = [CKM_ECDSA, CKM_ECDSA_SHA256][usize::from(which % 2)];
+                let mechanism = Mechanism::suitable(ckm);
+                let Some(key) = self.pick_asking(session, *which) else {
+                    return search(session, Vec::new());
+                };
+                let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
+                return vec![
+                    Step::Begin { session, kind: Kind::Sign, mechanism, key },
+                    Step::Login { session, user: CKU_CONTEXT_SPECIFIC, pin },
+                ];
+            }
             Call::InitPin(session, pin) => {
                 let session = s(session);
                 let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
@@ -145,6 +166,33 @@ impl Model {
                     room: if output { *room } else { Room::Enough },
                 }
             }
+            Call::BeginDual(session, dual, which) => {
+                let session = s(session);
+                let begin = |kind, ckms: &[CK_MECHANISM_TYPE]| {
+                    let mechanism = Mechanism::suitable(ckms[usize::from(*which) % ckms.len()]);
+                    let key = self.pick_key(session, kind, mechanism.ckm, *which)?;
+                    Some(Step::Begin { session, kind, mechanism, key })
+                };
+                let (cipher, other) = dual.kinds();
+                let other_ckm = match other {
+                    Kind::Digest => CKM_SHA256,
+                    _ => CKM_ECDSA_SHA256,
+                };
+                return match (begin(cipher, &AES), begin(other, &[other_ckm])) {
+                    (Some(cipher), Some(other)) => vec![cipher, other],
+                    _ => search(session, Vec::new()),
+                };
+            }
+            Call::Dual(session, dual, data, room) => {
+                let session = s(session);
+                let is_there = |dual: &Dual| {
+                    let (cipher, other) = dual.kinds();
+                    [cipher, other].iter().all(|kind| self.operation(session, *kind).is_some())
+                };
+                let dual = Dual::ALL.into_iter().find(is_there).unwrap_or(*dual);
+                let data = self.pick_data(session, dual.kinds().0, *data);
+                Step::Dual { session, dual, data, room: *room }
+            }
             Call::Final(session, kind, room, signature) => {
                 let session = s(session);
                 let kind = self.pick_kind(session, *kind);
@@ -202,6 +250,8 @@ impl Call {
             Self::Close(session)
             | Self::SessionInfo(session)
             | Self::Login(session, ..)
+            | Self::Prove(session, ..)
+            | Self::BeginAsking(session, ..)
             | Self::Logout(session)
             | Self::InitPin(session, ..)
             | Self::SetPin(session, ..)
@@ -218,6 +268,8 @@ impl Call {
             | Self::BeginNull(session, ..)
             | Self::OneShot(session, ..)
             | Self::Update(session, ..)
+            | Self::BeginDual(session, ..)
+            | Self::Dual(session, ..)
             | Self::Final(session, ..)
             | Self::Cancel(session, ..)
             | Self::Random(session, ..)

@@ -58,6 +58,9 @@ impl Bench {
                 let keys = [public, private].map(|key| drive::read(&p, session, key));
                 beginning.add_key(slot, &keys, None);
             }
+            let (public, private) = asking_pair(&p, session);
+            let keys = [public, private].map(|key| drive::read(&p, session, key));
+            beginning.add_key(slot, &keys, None);
             let aes = drive::read(&p, session, aes_key(&p, session));
             beginning.add_key(slot, &[aes], Some(&AES_KEY));
         }
@@ -105,8 +108,10 @@ impl Bench {
 impl Bench {
     fn count(&self, step: &Step, rv: CK_RV) {
         let name = match step {
+            Step::Login { user: CKU_CONTEXT_SPECIFIC, .. } => "Prove".into(),
             Step::Begin { kind, .. } => format!("C_{kind:?}Init"),
             Step::OneShot { kind, .. } => format!("C_{kind:?}"),
+            Step::Dual { dual, .. } => format!("C_{dual:?}Update"),
             Step::Final { kind, .. } => format!("C_{kind:?}Final"),
             Step::Update { kind, .. } => format!("C_{kind:?}Update"),
             _ => {
@@ -122,7 +127,7 @@ impl Bench {
     /// That the sequences met what they are for: each call was tried, went well and was refused.
     fn assert_thorough(&self) {
         let tally = self.tally.borrow();
-        assert!(tally.len() >= 41, "not all calls were made: {tally:#?}");
+        assert!(tally.len() >= 46, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
             assert!(*well > 0, "{name} never went well: {tally:#?}");
             // A cancel is refused for its session alone, which a share of few sequences may not meet.
@@ -163,6 +168,15 @@ fn shrink(bench: &Bench, mut calls: Vec<Call>, mut seen: Difference) -> (Vec<Cal
         }
     }
     (calls, seen)
+}
+
+/// An EC pair whose private key asks for the PIN at each use.
+fn asking_pair(p: &P11, session: CK_SESSION_HANDLE) -> (CK_OBJECT_HANDLE, CK_OBJECT_HANDLE) {
+    let public = [CKA_TOKEN, CKA_VERIFY].map(|on| flag(on, true));
+    let public = [&public[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
+    let private = [CKA_TOKEN, CKA_PRIVATE, CKA_SIGN, CKA_ALWAYS_AUTHENTICATE];
+    let private = private.map(|on| flag(on, true));
+    p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &private).unwrap()
 }
 
 fn aes_key(p: &P11, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {

@@ -60,6 +60,10 @@ pub struct Operation {
     pub given: usize,
     /// The length of a part's output was asked for, before any part was taken.
     pub part_asked: bool,
+    /// Its key asks for the PIN at each use.
+    pub asks: bool,
+    /// It was told the PIN.
+    pub approved: bool,
     /// It may be over: a login or logout came between, after which either is allowed.
     pub maybe: bool,
     /// Its key was destroyed: it goes on with it, or says that the key is gone.

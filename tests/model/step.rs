@@ -3,6 +3,7 @@
 
 use cryptoki_sys::*;
 
+use super::dual::Dual;
 use super::mechanism::Mechanism;
 use crate::common::p11::Attr;
 
@@ -144,6 +145,13 @@ pub enum Step {
         data: Vec<u8>,
         room: Room,
     },
+    /// A part for two operations.
+    Dual {
+        session: CK_SESSION_HANDLE,
+        dual: Dual,
+        data: Vec<u8>,
+        room: Room,
+    },
     Final {
         session: CK_SESSION_HANDLE,
         kind: Kind,
@@ -224,7 +232,7 @@ pub struct Born {
 }
 
 /// The attributes that the model follows.
-pub const READ: [CK_ATTRIBUTE_TYPE; 25] = [
+pub const READ: [CK_ATTRIBUTE_TYPE; 26] = [
     CKA_CLASS,
     CKA_UNIQUE_ID,
     CKA_TOKEN,
@@ -250,4 +258,5 @@ pub const READ: [CK_ATTRIBUTE_TYPE; 25] = [
     CKA_NEVER_EXTRACTABLE,
     CKA_WRAP_WITH_TRUSTED,
     CKA_LOCAL,
+    CKA_ALWAYS_AUTHENTICATE,
 ];

@@ -27,6 +27,7 @@ impl Model {
         let one_shot = data.is_some();
         rules
             .must(one_shot && operation.phase == Phase::Updated, CKR_OPERATION_ACTIVE)
+            .may(one_shot && operation.part_asked, CKR_OPERATION_ACTIVE)
             .must(!one_shot && !operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
         if !rules.refuses() {
             let data = data.unwrap_or(&operation.data);
