@@ -115,63 +115,6 @@ fn signatures() {
     }
 }
 
-/// The same calls of Debian's libtpm2-pkcs11-1, where it is installed, on a TPM of its own.
-fn rival() {
-    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
-        .iter()
-        .flat_map(|directory| {
-            ["pkcs11/libtpm2_pkcs11.so", "libtpm2_pkcs11.so.1"]
-                .map(|name| format!("{directory}/{name}"))
-        })
-        .find(|path| std::path::Path::new(path).exists());
-    let Some(path) = found else {
-        println!("\nlibtpm2-pkcs11-1 is not installed: nothing to compare with.");
-        return;
-    };
-    let rig = Rig::new();
-    rig.set("TPM2_PKCS11_STORE", rig.path().to_str().unwrap());
-    rig.set("TPM2_PKCS11_TCTI", &rig.tpm.tcti());
-    rig.set("TPM2_PKCS11_LOG_LEVEL", "0");
-    let p = P11::load_other(&path);
-    let start = median(1, || {
-        p.initialize().unwrap();
-        p.finalize().unwrap();
-    });
-    p.initialize().unwrap();
-    let slot = p.slots(true).unwrap()[0];
-    p.init_token(slot, SO_PIN, "rival").unwrap();
-    let session = p.rw(slot);
-    p.login(session, CKU_SO, SO_PIN).unwrap();
-    p.init_pin(session, PIN).unwrap();
-    p.logout(session).unwrap();
-    let login = Instant::now();
-    p.login(session, CKU_USER, PIN).unwrap();
-    let login = login.elapsed();
-    let sign = |session, mechanism, key| {
-        median_after(
-            50,
-            || p.init(Op::Sign, session, Mech::plain(mechanism), key).unwrap(),
-            || drop(p.one_shot(Op::Sign, session, &[7; 32]).unwrap()),
-        )
-    };
-    let (_, key) = ec_pair(&p, session, b"1", true);
-    let ec = sign(session, CKM_ECDSA, key);
-    // It keeps every key loaded, and the second does not fit into three slots: a new life for it.
-    p.finalize().unwrap();
-    p.initialize().unwrap();
-    let session = p.rw(slot);
-    p.login(session, CKU_USER, PIN).unwrap();
-    let (_, key) = rsa_pair(&p, session, b"2", true);
-    let rsa = sign(session, CKM_RSA_PKCS, key);
-    println!("\n## libtpm2-pkcs11-1, the same calls\n");
-    println!("| call | time |\n|---|---|");
-    println!("| C_Initialize and C_Finalize | {:.2} ms |", millis(start));
-    println!("| C_Login | {:.2} ms |", millis(login));
-    println!("| C_Sign, P-256 | {:.2} ms |", millis(ec));
-    println!("| C_Sign, RSA-2048 | {:.2} ms |", millis(rsa));
-    p.finalize().unwrap();
-}
-
 fn stores() {
     println!("\n## Start and search\n");
     println!("| objects | C_Initialize | find by CKA_LABEL | find by CKA_CLASS | peak memory |");
@@ -258,23 +201,10 @@ fn commands() {
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    match arguments.next().as_deref() {
-        Some("store") => {
-            return store(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(10));
-        }
-        Some("rival") => return rival(),
-        _ => {}
+    if arguments.next().as_deref() == Some("store") {
+        return store(arguments.next().and_then(|n| n.parse().ok()).unwrap_or(10));
     }
     signatures();
-    // A process of its own: two modules would share libraries and environment.
-    let compared = std::process::Command::new(std::env::current_exe().unwrap())
-        .arg("rival")
-        .stderr(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    if !compared.success() {
-        println!("\nlibtpm2-pkcs11-1 failed at one of the calls.");
-    }
     stores();
     commands();
 }

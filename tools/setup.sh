@@ -38,7 +38,7 @@ test_packages="$test_packages golang-go golang-github-miekg-pkcs11-dev golang-gi
 # Node, its headers and npm, where no other Node than Debian's is installed already.
 node_packages="nodejs npm libnode-dev"
 # What the benches compare with.
-bench_packages="libtpm2-pkcs11-1"
+bench_packages="libtpm2-pkcs11-1 libtpm2-pkcs11-tools"
 # Suites in Go come as Debian's packages of their source, as the clients do.
 suites_packages="libtpm2-pkcs11-1 golang-github-stretchr-testify-dev"
 

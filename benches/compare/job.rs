@@ -7,7 +7,7 @@ use crate::common::p11::*;
 use crate::outcome::Outcome;
 use crate::{manners, speed};
 
-const LABEL: &str = "compared";
+pub const LABEL: &str = "compared";
 pub const EC: &[u8] = b"ec";
 pub const RSA: &[u8] = b"rsa";
 pub const AES: &[u8] = b"aes";

@@ -5,6 +5,7 @@
 //! - `job`: what is done with a module, each time in a process that it has for itself
 //! - `speed`: the jobs that are timed
 //! - `manners`: the jobs that look how a module behaves
+//! - `ptool`: a key that no job can make
 //! - `outcome`: what a job's process said, or how it ended
 //! - `row`: what the table asks, and what of an answer stands in it
 //! - `page`: the table
@@ -29,6 +30,7 @@ mod manners;
 mod module;
 mod outcome;
 mod page;
+mod ptool;
 mod row;
 mod speed;
 

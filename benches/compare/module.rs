@@ -128,6 +128,11 @@ impl<'a> Place<'a> {
         command
     }
 
+    /// The folder of its store.
+    pub fn store(&self) -> &Path {
+        self.store.path()
+    }
+
     fn configuration(&self) -> PathBuf {
         self.store.path().join("configuration")
     }

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
@@ -89,19 +89,8 @@ pub fn start(place: &Place, proxy: Option<&Proxy>, job: &str) -> Child {
 }
 
 /// Waits for the process, and no longer than `limit`.
-pub fn wait(child: &mut Child, limit: Duration) -> Outcome {
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if began.elapsed() > limit {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Outcome::Endless(limit.as_secs());
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    };
+fn wait(child: &mut Child, limit: Duration) -> Outcome {
+    let Some(status) = end(child, limit) else { return Outcome::Endless(limit.as_secs()) };
     let mut output = Vec::new();
     child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
     if let Some(signal) = status.signal() {
@@ -109,6 +98,22 @@ pub fn wait(child: &mut Child, limit: Duration) -> Outcome {
     }
     let heard = Outcome::heard(&String::from_utf8_lossy(&output));
     heard.unwrap_or_else(|| Outcome::Died(status.to_string()))
+}
+
+/// Waits for the end of the process; one that has none in time is stopped.
+pub fn end(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if began.elapsed() > limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// The names of these values, for [`name`].

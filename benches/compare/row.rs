@@ -9,12 +9,16 @@ use crate::common::tpm_proxy::Proxy;
 use crate::manners::{HELD, SECRET};
 use crate::module::{Module, Place, said};
 use crate::outcome::{self, Outcome, name};
+use crate::ptool;
 use crate::speed::{self, BULK, DIGESTED, LEAST};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a second process is given beside one that holds the token.
+/// How long a process is given beside those that hold the token, or to call one function.
 const BESIDE: Duration = Duration::from_secs(3);
 const OBJECTS: usize = 1000;
+
+/// So many processes are started that hold the token.
+const AT_ONCE: usize = 8;
 
 /// A wrong authorization that the TPM's dictionary-attack logic counts, and one that it does not.
 const AUTH_FAIL: u32 = 0x8e;
@@ -41,8 +45,10 @@ impl<'a> Subject<'a> {
         ] {
             for job in jobs {
                 let outcome = run(place, job);
-                if outcome.numbers().is_none() {
-                    eprintln!("{}: {job}: {}", module.name, outcome.trouble());
+                match outcome {
+                    Outcome::Numbers(_) => {}
+                    Outcome::Failed(CKR_FUNCTION_NOT_SUPPORTED) => ptool::make_aes_key(place),
+                    trouble => eprintln!("{}: {job}: {}", module.name, trouble.trouble()),
                 }
             }
         }
@@ -188,7 +194,10 @@ pub const QUESTIONS: &[Question] = &[
         |subject| seen(subject, "import-secret"),
         &[row("AES key brought in by C_CreateObject, on the bus", |n| in_clear(n[0]))],
     ),
-    counted(beside, &[row("a second process signs while a first is logged in", |_| "yes".into())]),
+    counted(
+        at_once,
+        &[row("processes logged in at once, each with a signature made", |n| of_all(n[0]))],
+    ),
     counted(
         |subject| run(&subject.spare, "fork"),
         &[
@@ -279,22 +288,33 @@ fn seen(subject: &Subject, job: &str) -> Outcome {
     }
 }
 
-/// A whole process of its own while another one is logged in and does nothing.
-fn beside(subject: &Subject) -> Outcome {
-    let mut holder = outcome::start(&subject.keys, None, "hold");
-    let mut lines = BufReader::new(holder.stdout.as_mut().unwrap()).lines();
-    let held = lines.any(|line| line.is_ok_and(|line| line == HELD));
-    // Without `of`, which would clean the TPM up under the first one.
-    let mut second = outcome::start(&subject.keys, None, "signatures 1");
-    let outcome = outcome::wait(&mut second, BESIDE);
-    drop(holder.stdin.take());
-    let ended = outcome::wait(&mut holder, PATIENCE);
-    subject.keys.clean();
-    match outcome {
-        Outcome::Numbers(_) if held => Outcome::Numbers(vec![1.]),
-        trouble if held => trouble,
-        _ => ended,
+/// How many processes hold a login and have signed, all at once.
+fn at_once(subject: &Subject) -> Outcome {
+    let mut holders = Vec::new();
+    for _ in 0..AT_ONCE {
+        // Without `of`, which would clean the TPM up under the others.
+        let mut holder = outcome::start(&subject.keys, None, "hold");
+        let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // It is gone if nobody waits any more.
+            let _ = tell.send(lines.map_while(Result::ok).any(|line| line == HELD));
+        });
+        let held = told.recv_timeout(BESIDE).unwrap_or(false);
+        holders.push((holder, held));
+        if !held {
+            break;
+        }
     }
+    let mut held = 0;
+    for (mut holder, holds) in holders {
+        held += u8::from(holds);
+        // The end of its stdin is the end of its work.
+        drop(holder.stdin.take());
+        outcome::end(&mut holder, BESIDE);
+    }
+    subject.keys.clean();
+    Outcome::Numbers(vec![held.into()])
 }
 
 fn millis(time: f64) -> String {
@@ -329,6 +349,11 @@ fn digits(number: f64) -> String {
         n if n >= 10. => format!("{n:.1}"),
         n => format!("{n:.2}"),
     }
+}
+
+fn of_all(count: f64) -> String {
+    let more = if count as usize == AT_ONCE { " and more" } else { "" };
+    format!("{count}{more}")
 }
 
 fn said_by(rv: f64) -> String {
