@@ -33,6 +33,7 @@ clean_up() {
     for pid in ${started[@]+"${started[@]}"}; do
         stop "$pid"
     done
+    stop_tpm || true
     if [ -n "${KEEP:-}" ]; then
         printf 'kept: %s\n' "$work" >&2
     else
@@ -81,15 +82,7 @@ start_tpm() {
         : >"$work/module.log"
         return
     fi
-    swtpm socket --tpm2 --tpmstate "dir=$work/tpm" \
-        --server "type=unixio,path=$work/tpm.sock" --ctrl "type=unixio,path=$work/tpm.sock.ctrl" \
-        --flags not-need-init,startup-clear >"$work/swtpm.log" 2>&1 </dev/null &
-    started+=($!)
-    if ! within 10 test -S "$work/tpm.sock"; then
-        printf 'swtpm did not start\n' >&2
-        cat "$work/swtpm.log" >&2
-        return 1
-    fi
+    power_tpm
     printf '[log]\nlevel = "debug"\nfile = "%s"\n' "$work/module.log" >"$work/hierarkey.toml"
     : >"$work/module.log"
     chmod 0600 "$work/module.log" "$work/hierarkey.toml"
@@ -97,6 +90,35 @@ start_tpm() {
     export HIERARKEY_CONF=$work/hierarkey.toml
     export HIERARKEY_STORE=$work/store
     export HIERARKEY_TCTI=swtpm:path=$work/tpm.sock
+}
+
+# The TPM's power: on, off as by a cut, and off and on again. What was loaded is gone then, what is stored stays. A check, which is
+# a process of its own, may do it too: the TPM's process is known by a file.
+power_tpm() {
+    rm -f "$work/tpm.sock" "$work/tpm.sock.ctrl"
+    swtpm socket --tpm2 --tpmstate "dir=$work/tpm" \
+        --server "type=unixio,path=$work/tpm.sock" --ctrl "type=unixio,path=$work/tpm.sock.ctrl" \
+        --flags not-need-init,startup-clear >"$work/swtpm.log" 2>&1 </dev/null &
+    printf '%s' $! >"$work/tpm.pid"
+    if ! within 10 test -S "$work/tpm.sock"; then
+        printf 'swtpm did not start\n' >&2
+        cat "$work/swtpm.log" >&2
+        return 1
+    fi
+}
+stop_tpm() {
+    local pid
+    [ -e "$work/tpm.pid" ] || return 0
+    pid=$(cat "$work/tpm.pid")
+    rm "$work/tpm.pid"
+    stop "$pid"
+    # It need not be a child of this process. A dead one that nobody has waited for yet runs no program.
+    within 10 test ! -e "/proc/$pid/exe"
+}
+restart_tpm() {
+    [ "$kind" = hierarkey ] || return 0 # another module has none
+    stop_tpm
+    power_tpm
 }
 
 # How many commands the TPM was sent since it started: the module's log has a line for each.

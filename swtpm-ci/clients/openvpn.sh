@@ -54,14 +54,17 @@ up() { within 10 logs 'Initialization Sequence Completed' "$1.log" "${2:-1}"; }
 show() { tail -n 18 server.log client.log; }
 # The client reaches the server through the tunnel, by its address in there.
 passes() { on client ping -q -c 3 -i 0.2 -W 5 198.51.100.1; }
-start_both() {
+# A server that waits for its client.
+start_server() {
     rm -f server.log client.log
     plug server client
-    local end
-    for end in server client; do
-        start "$end"
-        answer "$end"
-    done
+    start server
+    answer server
+}
+start_both() {
+    start_server
+    start client
+    answer client
     { up server && up client; } || { show; return 1; }
 }
 # How often an end was given the PIN.
@@ -73,7 +76,11 @@ configured() { # configured LINE...: both ends' configurations with these lines 
         printf '%s\n' 'verb 3' "$@" >>"$end.conf"
     done
 }
+# A TPM that lost its power after a login has counted a try.
+gives_the_tries_back() { [ "$kind" != hierarkey ] || "$hierarkey" lockout reset; }
 daemon() { on "$1" sh -c 'cat /run/openvpn.pid'; }
+
+without_management() { sed -i '/^management/d' client.conf; }
 
 # tunnels VERSION ALGORITHM: both ends sign, and each verifies the other.
 tunnels() {
@@ -91,15 +98,20 @@ tunnels() {
 }
 renegotiates() {
     # A script at each handshake: the process forks while it is logged in.
-    configured 'reneg-sec 3' 'script-security 2' 'tls-verify /bin/true' "tls-version-min $1" "tls-version-max $1"
+    configured 'reneg-sec 2' 'script-security 2' 'tls-verify /bin/true' "tls-version-min $1" "tls-version-max $1"
     start_both
+    within 30 logs 'VERIFY OK: depth=0, CN=client' server.log 2 || { show; return 1; }
+    # The TPM is reset under the tunnel, as when the machine wakes from hibernation.
+    restart_tpm
     within 30 logs 'VERIFY OK: depth=0, CN=client' server.log 4
     show
     passes
     logs 'VERIFY OK: depth=0, CN=server' client.log 4
     never 'CKR_|TLS Error' client.log
+    never 'CKR_|TLS Error' server.log
     # The PIN of the first handshake serves them all.
     [ "$(answers client)" = 1 ] && [ "$(answers server)" = 1 ]
+    gives_the_tries_back
 }
 restarts() {
     configured
@@ -134,32 +146,68 @@ reads_all_anew() {
     logs "Client connected" client.log 2
     never 'CKR_' client.log
 }
-# --askpass is for keys in files: it gives no PIN, right or wrong, and there is nobody else to ask.
+# --askpass is for keys in files: it gives no PIN, right or wrong, whatever else is asked for, and there is nobody else to ask.
 takes_no_pin_by_askpass() {
-    local before
+    local before more
     configured
-    sed -i '/^management/d' client.conf
-    printf 'askpass pin\n' >>client.conf
-    rm -f server.log client.log
-    plug server client
-    start server
-    answer server
+    start_server
     before=$(tries_left)
-    start client
+    for more in '' auth-nocache 'pkcs11-protected-authentication 1' 'pkcs11-pin-cache 300'; do
+        configured 'askpass pin' "$more"
+        without_management
+        rm -f client.log
+        start client
+        within 20 logs "can't ask for .*laptop token" client.log || { show; return 1; }
+        show
+        never 'Initialization Sequence Completed' client.log
+    done
+    # Without a file it asks for the other password at the terminal, goes to the background, and has nobody to ask for the PIN.
+    configured askpass
+    without_management
+    rm -f client.log
+    at_a_terminal 'Enter Private Key Password:' --daemon --log client.log
     within 20 logs "can't ask for .*laptop token" client.log || { show; return 1; }
     show
     [ "$(tries_left)" = "$before" ]
-    never 'Initialization Sequence Completed' client.log
+}
+# at_a_terminal QUESTION OPTION...: the client, on a terminal of its own where the PIN is typed when it shows the question.
+at_a_terminal() {
+    local question=$1
+    shift
+    : >terminal
+    # shellcheck disable=SC2094 # it waits for what the other end writes
+    {
+        within 10 grep -q "$question" terminal
+        printf '%s\n' "$user_pin"
+    } | on client socat -t 60 - "EXEC:openvpn --config client.conf $*,pty,setsid,ctty" >terminal 2>&1 &
+}
+# In the foreground it asks at its terminal, with --askpass as without.
+asks_at_its_terminal() {
+    configured
+    without_management
+    start_server
+    at_a_terminal 'Enter laptop token Password:' --log client.log
+    up client || { cat terminal; show; return 1; }
+    passes
+}
+# As long as the configuration lets it keep the PIN, and no longer.
+asks_again_when_the_pin_is_old() {
+    configured
+    printf '%s\n' 'reneg-sec 2' 'pkcs11-pin-cache 1' >>client.conf
+    start_both
+    answer client
+    within 20 logs 'VERIFY OK: depth=0, CN=client' server.log 2 || { show; return 1; }
+    show
+    passes
+    [ "$(answers client)" = 2 ] && [ "$(answers server)" = 1 ]
+    never 'CKR_|TLS Error' client.log
 }
 
 # Without a management interface, where systemd runs: it has systemd-ask-password ask, and an agent replies.
 by_systemd() {
     configured
-    sed -i '/^management/d' client.conf
-    rm -f server.log client.log
-    plug server client
-    start server
-    answer server
+    without_management
+    start_server
     on client mkdir -p /run/systemd/system
     start client
     # shellcheck disable=SC2016 # expanded on the host
@@ -170,14 +218,24 @@ by_systemd() {
     up client || { show; return 1; }
     passes
 }
-# The token is the same after the TPM was restarted: so is what the configuration calls it. Loaded sessions and keys are gone.
-restart_tpm() {
+# Where no TPM answers when the server has to sign, OpenVPN asks for the token to be put in, and then for its PIN. The handshake
+# that waited for it goes on.
+asks_for_the_token_while_the_tpm_is_away() {
     [ "$kind" = hierarkey ] || return 0
-    stop "${started[0]}"
-    started=()
-    rm -f "$work/tpm.sock" "$work/tpm.sock.ctrl"
-    start_tpm
+    configured 'reneg-sec 2'
+    start_both
+    stop_tpm
+    within 20 logs 'Need password' server.log || { show; return 1; }
+    answer server
+    within 10 logs 'MANAGEMENT: CMD .needok' server.log || { show; return 1; }
+    power_tpm
+    within 20 logs 'VERIFY OK: depth=0, CN=client' server.log 2 || { show; return 1; }
+    show
+    passes
+    [ "$(answers client)" = 1 ] && [ "$(answers server)" = 2 ]
+    gives_the_tries_back
 }
+# The token is the same after the TPM was restarted: so is what the configuration calls it. Loaded sessions and keys are gone.
 knows_the_token_again() {
     local before
     before=$(cat client.id)
@@ -192,10 +250,7 @@ tries_left() { "$hierarkey" lockout show | sed -nE 's/^tries left: ([0-9]+) of .
 asks_again_for_a_wrong_pin() {
     local before
     configured
-    rm -f server.log client.log
-    plug server client
-    start server
-    answer server
+    start_server
     before=$(tries_left)
     start client
     answer client 999999
@@ -211,10 +266,7 @@ asks_again_for_a_wrong_pin() {
 refuses_a_wrong_pin() {
     local before
     configured
-    rm -f server.log client.log
-    plug server client
-    start server
-    answer server
+    start_server
     before=$(tries_left)
     start client
     for _ in 1 2 3; do
@@ -253,12 +305,15 @@ for kind_of_key in EC:prime256v1 rsa:2048; do
         check "tunnels over TLS $tls with $kind_of_key" tunnels "$tls" "$algorithm"
     done
 done
-check "renegotiates over TLS 1.3" renegotiates 1.3
-check "renegotiates over TLS 1.2" renegotiates 1.2
+check "renegotiates over TLS 1.3 and a restart of the TPM" renegotiates 1.3
+check "renegotiates over TLS 1.2 and a restart of the TPM" renegotiates 1.2
+check "asks for the token while the TPM is away" asks_for_the_token_while_the_tpm_is_away
 check "restarts by SIGUSR1" restarts
 check "reads all anew by SIGHUP" reads_all_anew
 check "tunnels with the PIN by systemd-ask-password" by_systemd
 check "takes no PIN by --askpass" takes_no_pin_by_askpass
+check "asks at its terminal" asks_at_its_terminal
+check "asks again when the PIN is old" asks_again_when_the_pin_is_old
 check "asks again for a wrong PIN" asks_again_for_a_wrong_pin
 check "refuses a wrong PIN" refuses_a_wrong_pin
 restart_tpm
