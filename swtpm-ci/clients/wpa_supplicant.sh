@@ -53,10 +53,10 @@ sets_up() {
     done
 }
 
-# authenticator [FLAGS]: the network's end of the cable.
+# authenticator [FLAGS [LINE...]]: the network's end of the cable.
 authenticator() {
     cp hostapd.conf hostapd.now
-    printf 'tls_flags=%s\n' "${1:-[ENABLE-TLSv1.3]}" >>hostapd.now
+    printf '%s\n' "tls_flags=${1:-[ENABLE-TLSv1.3]}" "${@:2}" >>hostapd.now
     rm -f hostapd.log
     on network hostapd -dd hostapd.now >hostapd.log 2>&1 </dev/null &
     within 10 logs 'AP-ENABLED' hostapd.log || { cat hostapd.log; return 1; }
@@ -88,6 +88,40 @@ authenticates() {
     says "^eap_tls_version=TLSv$1" follow_on laptop wpa_supplicant status
     logs "AP-STA-CONNECTED" hostapd.log
     never 'CKR_|ENGINE: .*fail' wpa_supplicant.log
+}
+
+signatures() { tpm_commands_since 0 | grep -cE 'TPM2_(Sign|RSA_Decrypt)' || true; }
+# The network asks again and again; the key signs each time, with the TPM reset in between as when the machine wakes from hibernation.
+authenticates_again() {
+    local before
+    before=$(signatures)
+    configure
+    plug network laptop
+    installs_on laptop
+    authenticator '' eap_reauth_period=2
+    start
+    within 15 connected || { show; return 1; }
+    restart_tpm
+    within 20 connected 3 || { show; return 1; }
+    never 'CKR_|ENGINE: .*fail|EAP-FAILURE' wpa_supplicant.log
+    [ "$kind" = hierarkey ] || return 0
+    [ "$(signatures)" -ge $((before + 3)) ]
+    "$hierarkey" lockout reset # a TPM that lost its power after a login has counted a try
+}
+# Where the network keeps TLS's sessions the key is not needed for the next time.
+resumes_a_session() {
+    local before
+    configure
+    plug network laptop
+    installs_on laptop
+    authenticator '' tls_session_lifetime=3600
+    start
+    within 15 connected || { show; return 1; }
+    before=$(signatures)
+    says '^OK' control reauthenticate
+    within 15 connected 2 || { show; return 1; }
+    says '^tls_session_reused=1' follow_on laptop wpa_supplicant status
+    [ "$(signatures)" = "$before" ]
 }
 
 control() { on laptop wpa_cli -p /run/wpa_supplicant -i cable "$@"; }
@@ -194,6 +228,8 @@ for kind_of_key in EC:prime256v1 rsa:2048; do
     done
     check "authenticates where the engine is the default, with $kind_of_key" authenticates_where_the_engine_is_the_default
 done
+check "authenticates again, also after a restart of the TPM" authenticates_again
+check "resumes a session" resumes_a_session
 check "loads the module again" loads_the_module_again
 check "asks for the PIN" asks_for_the_pin
 check "refuses a wrong PIN" refuses_a_wrong_pin
