@@ -61,8 +61,23 @@ impl Swtpm {
         self.start_again();
     }
 
+    /// TPM2_Shutdown(STATE), as a machine does that goes to sleep; then `kill`.
+    pub fn save_state(&self) {
+        let rc = response_code(&self.transmit(&plain_command(0x0000_0145, &[0, 1])));
+        assert_eq!(rc, 0, "TPM2_Shutdown failed with 0x{rc:x}");
+    }
+
     /// Starts the TPM on its state after `stop` or `kill`.
     pub fn start_again(&self) {
+        self.start_by("startup-clear");
+    }
+
+    /// Starts it where `save_state` left off: a TPM Resume.
+    pub fn resume(&self) {
+        self.start_by("startup-state");
+    }
+
+    fn start_by(&self, startup: &str) {
         let mut child = self.server.child();
         assert!(child.is_none(), "the emulator runs already");
         let dir = self.directory();
@@ -73,7 +88,8 @@ impl Swtpm {
             let _ = std::fs::remove_file(path);
         }
         let mut started = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+            .args(["socket", "--tpm2", "--flags"])
+            .arg(format!("not-need-init,{startup}"))
             .arg("--tpmstate")
             .arg(format!("dir={}", dir.display()))
             .arg("--server")
