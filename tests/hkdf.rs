@@ -164,19 +164,6 @@ fn c121_what_is_made_has_the_attributes_that_its_base_lets_it_have() {
     assert_eq!(derive(asking, &open()), Err(CKR_TEMPLATE_INCONSISTENT));
 }
 
-/// An attribute that is a template; the entries live as long as the process.
-fn templates(cka: CK_ATTRIBUTE_TYPE, entries: &[Attr]) -> Attr {
-    let entries: &'static [Attr] = Vec::leak(entries.to_vec());
-    let raw: Vec<u8> = raw(entries)
-        .iter()
-        .flat_map(|entry| {
-            let numbers = [entry.type_ as usize, entry.pValue as usize, entry.ulValueLen as usize];
-            numbers.map(usize::to_ne_bytes).concat()
-        })
-        .collect();
-    bytes(cka, &raw)
-}
-
 #[test]
 fn a_value_that_stays_is_not_extracted_from() {
     let t = Token::new();

@@ -71,12 +71,8 @@ fn a_secret_key_that_wraps_does_not_decrypt_and_one_that_unwraps_does_not_encryp
     assert_eq!(t.p.copy(session, key, &more), Err(CKR_ATTRIBUTE_READ_ONLY));
     // The template that an unwrapping key adds counts as said.
     let template = [flag(CKA_DECRYPT, true)];
-    let mut raw_template = raw(&template);
-    // SAFETY: the attributes live as long as `raw_template` is used.
-    let nested = unsafe {
-        std::slice::from_raw_parts(raw_template.as_mut_ptr().cast(), size_of::<CK_ATTRIBUTE>())
-    };
-    let with = [with_value(&[CKA_WRAP, CKA_UNWRAP]), vec![bytes(CKA_UNWRAP_TEMPLATE, nested)]];
+    let with =
+        [with_value(&[CKA_WRAP, CKA_UNWRAP]), vec![templates(CKA_UNWRAP_TEMPLATE, &template)]];
     let with = t.p.create(session, &with.concat()).unwrap();
     let open = [with_value(&[CKA_SIGN]), vec![flag(CKA_EXTRACTABLE, true)]].concat();
     let open = t.p.create(session, &open).unwrap();

@@ -16,7 +16,9 @@ only makes a template inconsistent: `CKR_TEMPLATE_INCONSISTENT`.
 
 - *Default*: what an object has where its template says nothing. \"by use\": a template that names no
   usage gives a key those that its kind is usually for; one that names some gives it these alone.
-  \"-\": none, or computed from the object's other attributes.
+  \"-\": none, or computed from the object's other attributes. A key that C_EncapsulateKey or
+  C_DecapsulateKey makes has CKA_EXTRACTABLE CK_TRUE by default; one that C_UnwrapKey makes has not, other
+  than in PKCS#11.
 - *Template*: whether a template of C_CreateObject (C), C_GenerateKey and C_GenerateKeyPair (G),
   C_UnwrapKey (U) and C_DeriveKey (D) must (`!`) hold the attribute or must not (`x`); else it may.
 - *Later*: whether C_SetAttributeValue and C_CopyObject change it.

@@ -8,13 +8,12 @@ use crate::mechanism::{
     self, Deriving, Encapsulated, Encapsulating, Keys, opens_by_deriving, with_ciphertext,
 };
 use crate::object::template::{RawAttribute, template};
-use crate::object::value::{AttributeSet, Value};
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
 use crate::session::deriving::said_len;
 use crate::session::key::{DECAPSULATE, ENCAPSULATE};
 use crate::session::operation::Destination;
-use crate::session::wrapping::{Opening, UNWRAPPING, told};
+use crate::session::wrapping::{Opening, UNWRAPPING, leaving, told};
 
 /// Neither key was always in a TPM: what it is made of was outside.
 const PATH: Path = Path::Derive { always_sensitive: false, never_extractable: false };
@@ -69,7 +68,7 @@ impl Call<'_> {
         raw: &[RawAttribute],
     ) -> Result<CK_OBJECT_HANDLE> {
         let abilities = self.provider.abilities(self.cell.hierarchy)?;
-        let given = leaving(template(raw)?);
+        let given = template(raw)?;
         if !mechanism::find(choice.ckm, &abilities).is_ok_and(opens_by_deriving) {
             let opening =
                 Opening { usage: DECAPSULATE, template: CKA_DECAPSULATE_TEMPLATE, path: PATH };
@@ -87,7 +86,7 @@ impl Call<'_> {
         })?;
         let attributes = &with.object.attributes;
         let given = nested::add(attributes, CKA_DECAPSULATE_TEMPLATE, given)?;
-        let object = new_object(PATH, &given, self.actor())?;
+        let object = new_object(PATH, &leaving(given), self.actor())?;
         nested::check_added(attributes, CKA_DECAPSULATE_TEMPLATE, &object)?;
         let len = said_len(&object).map_err(of_wrapped)?;
         let key = self.bind(with.object)?;
@@ -98,14 +97,6 @@ impl Call<'_> {
         let draft = self.draft_of_value(object, secret).map_err(of_wrapped)?;
         self.add_one(draft)
     }
-}
-
-/// Such a key may leave unless the template says otherwise.
-fn leaving(mut given: AttributeSet) -> AttributeSet {
-    if !given.has(CKA_EXTRACTABLE) {
-        given.insert(CKA_EXTRACTABLE, Value::Bool(true));
-    }
-    given
 }
 
 /// What is wrong with the length, in this function's words.

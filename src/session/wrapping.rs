@@ -9,7 +9,7 @@ use crate::mechanism::{self, Decrypting, Encrypting, Sealed};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
 use crate::object::secret_key::{fitting_secret, wanted_len};
 use crate::object::template::{RawAttribute, template};
-use crate::object::value::AttributeSet;
+use crate::object::value::{AttributeSet, Value};
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
 use crate::session::key::{UNWRAP, Usable, Usage, WRAP, in_tpm};
@@ -141,6 +141,9 @@ impl Call<'_> {
                 .map_err(|error| told(error, &UNWRAPPING))?;
         let with = &unwrapping.object.attributes;
         let given = nested::add(with, opening.template, given)?;
+        // PKCS#11 would have CKA_EXTRACTABLE true of what is unwrapped, too; here no key of one's own
+        // may leave unless its template says so.
+        let given = if matches!(opening.path, Path::Unwrap) { given } else { leaving(given) };
         let object = new_object(opening.path, &given, self.actor())?;
         nested::check_added(with, opening.template, &object)?;
         let bound = decrypting.bound(wrapped.len()).map_err(|error| told(error, &UNWRAPPING))?;
@@ -221,6 +224,17 @@ pub(super) struct Opening {
     pub usage: Usage,
     pub template: CK_ATTRIBUTE_TYPE,
     pub path: Path,
+}
+
+/// A template for a secret that two sides share: such a key may leave unless the template says
+/// otherwise, or that each use asks for the PIN, which excludes it.
+///
+/// PKCS#11 v3.2, C_EncapsulateKey and C_DecapsulateKey.
+pub(super) fn leaving(mut given: AttributeSet) -> AttributeSet {
+    if !given.has(CKA_EXTRACTABLE) && !given.is_true(CKA_ALWAYS_AUTHENTICATE) {
+        given.insert(CKA_EXTRACTABLE, Value::Bool(true));
+    }
+    given
 }
 
 /// Whether `wrapping` may wrap `target`; in two steps, `hybrid`, a public key wraps as much as a secret

@@ -93,3 +93,13 @@ pub fn raw(template: &[Attr]) -> Vec<CK_ATTRIBUTE> {
         })
         .collect()
 }
+
+/// An attribute that is a template; the entries live as long as the process.
+pub fn templates(cka: CK_ATTRIBUTE_TYPE, entries: &[Attr]) -> Attr {
+    let entries: &'static [Attr] = Vec::leak(entries.to_vec());
+    let words = raw(entries).into_iter().flat_map(|entry| {
+        let numbers = [entry.type_ as usize, entry.pValue as usize, entry.ulValueLen as usize];
+        numbers.map(usize::to_ne_bytes).concat()
+    });
+    Attr(cka, words.collect())
+}
