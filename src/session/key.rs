@@ -15,8 +15,8 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
 use crate::mechanism::{self, KeyFacts, Mechanism};
-use crate::object::public_key;
 use crate::object::value::AttributeSet;
+use crate::object::{ObjectKey, public_key};
 use crate::session::Call;
 use crate::session::approval::{Approval, not_about_a_pin};
 use crate::session::object::{KeyMaterial, Object};
@@ -84,6 +84,7 @@ pub struct Usable {
 /// A private or secret key bound to an operation.
 pub struct BoundKey {
     token: Arc<Attached>,
+    place: ObjectKey,
     material: KeyMaterial,
     private: bool,
     epoch: u64,
@@ -94,6 +95,11 @@ impl BoundKey {
     /// The token it is on.
     pub(super) fn token(&self) -> TokenId {
         self.token.row.id
+    }
+
+    /// Where its object is, if that has not been destroyed.
+    pub(super) fn place(&self) -> ObjectKey {
+        self.place
     }
 
     /// Whether its user has logged out since (PKCS#11 v3.1, `C_Logout`). A private key that is no
@@ -225,6 +231,7 @@ impl Call<'_> {
         let approval = Approval::of(&object.attributes, &material.blob)?;
         Ok(BoundKey {
             token,
+            place: object.place,
             material,
             private: object.attributes.is_private()
                 || object.attributes.class() == Some(CKO_PRIVATE_KEY),

@@ -9,7 +9,7 @@ use cryptoki_sys::{CK_OBJECT_HANDLE, CKR_OPERATION_ACTIVE};
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
-use crate::session::key::{SIGN, in_tpm};
+use crate::session::key::{BoundKey, SIGN, in_tpm};
 use crate::session::kind::Kind;
 use crate::session::operation::{Active, Delivery, Destination, not_initialized};
 use crate::session::signing::Signature;
@@ -47,6 +47,11 @@ impl<O> Messages<O> {
     /// The process, to look at.
     pub(super) fn get(&self) -> Option<&O> {
         self.0.as_ref().map(|(process, _)| process)
+    }
+
+    /// The process, while no message of it has begun.
+    fn waiting(&self) -> Option<&O> {
+        self.0.as_ref().filter(|(_, message)| !message.is_active()).map(|(process, _)| process)
     }
 
     /// Begins a process. The caller has checked that nothing stands in its way.
@@ -129,6 +134,27 @@ impl<O> Messages<O> {
 /// The data comes as a `Result`: an argument that was bad ends the message it belongs to, after
 /// what is wrong with the operation was told.
 impl Call<'_> {
+    /// Ends the process of `kind` if its key has been destroyed and no message is begun. One that is
+    /// may come to its end with the old key; without this there would be no end to them.
+    pub(super) fn end_without_key(&mut self, kind: Kind) -> Result<()> {
+        let session = &*self.session;
+        let key = match kind {
+            Kind::MessageEncrypt => session.encrypting_messages.waiting().map(|it| &it.key),
+            Kind::MessageDecrypt => session.decrypting_messages.waiting().map(|it| &it.key),
+            Kind::MessageSign => session.signing_messages.waiting().map(|it| &it.key),
+            Kind::MessageVerify => {
+                session.verifying_messages.waiting().and_then(|it| it.key.as_ref())
+            }
+            _ => None,
+        };
+        if let Some(place) = key.map(BoundKey::place)
+            && self.object_at(place)?.is_none()
+        {
+            self.session.cancel(kind);
+        }
+        Ok(())
+    }
+
     /// Begins to sign messages with the key `key`; without a mechanism, cancels the active
     /// process. PKCS#11 v3.1, C_MessageSignInit.
     ///
@@ -152,6 +178,7 @@ impl Call<'_> {
         data: Result<impl Deref<Target = [u8]>>,
         signature: impl Destination,
     ) -> Result<()> {
+        self.end_without_key(Kind::MessageSign)?;
         let engine = &self.provider.engine;
         self.session.signing_messages.one_shot(|Signature { signing, key }| {
             let made = data.and_then(|data| {
@@ -167,6 +194,7 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn sign_message_begin(&mut self, parameter: Result<()>) -> Result<()> {
+        self.end_without_key(Kind::MessageSign)?;
         self.session.signing_messages.begin_message(|Signature { signing, .. }| {
             parameter?;
             signing.restart()
@@ -224,6 +252,7 @@ impl Call<'_> {
 
     /// Verifies a signature over a message: data and signature. PKCS#11 v3.1, C_VerifyMessage.
     pub fn verify_message(&mut self, given: Result<(&[u8], &[u8])>) -> Result<()> {
+        self.end_without_key(Kind::MessageVerify)?;
         let engine = &self.provider.engine;
         self.session.verifying_messages.one_shot(|Verification { verifying, key }| {
             let (data, signature) = given?;
@@ -235,6 +264,7 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism.
     pub fn verify_message_begin(&mut self, parameter: Result<()>) -> Result<()> {
+        self.end_without_key(Kind::MessageVerify)?;
         self.session.verifying_messages.begin_message(|operation| {
             parameter?;
             operation.verifying.restart()

@@ -68,6 +68,7 @@ impl Call<'_> {
         data: Result<impl Deref<Target = [u8]>>,
         output: impl Destination,
     ) -> Result<Option<Sealed>> {
+        self.end_without_key(Kind::MessageEncrypt)?;
         let engine = &self.provider.engine;
         let mut sealed = None;
         self.session.encrypting_messages.one_shot(|Encryption { encrypting, key }| {
@@ -91,6 +92,7 @@ impl Call<'_> {
         &mut self,
         given: Result<AeadParameter>,
     ) -> Result<Option<Vec<u8>>> {
+        self.end_without_key(Kind::MessageEncrypt)?;
         let mut nonce = None;
         self.session.encrypting_messages.begin_message(|Encryption { encrypting, .. }| {
             nonce = encrypting.begin(given?)?;
@@ -170,6 +172,7 @@ impl Call<'_> {
         data: Result<impl Deref<Target = [u8]>>,
         output: impl Destination,
     ) -> Result<()> {
+        self.end_without_key(Kind::MessageDecrypt)?;
         let engine = &self.provider.engine;
         self.session.decrypting_messages.one_shot(|Decryption { decrypting, key }| {
             let ((given, tag), data) = (given?, data?);
@@ -183,6 +186,7 @@ impl Call<'_> {
 
     /// Begins a message in parts. PKCS#11 v3.1, C_DecryptMessageBegin.
     pub fn decrypt_message_begin(&mut self, given: Result<AeadParameter>) -> Result<()> {
+        self.end_without_key(Kind::MessageDecrypt)?;
         let messages = &mut self.session.decrypting_messages;
         messages.begin_message(|Decryption { decrypting, .. }| decrypting.begin(given?))
     }

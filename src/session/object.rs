@@ -115,16 +115,7 @@ impl Call<'_> {
     pub(super) fn object(&mut self, handle: CK_OBJECT_HANDLE) -> Result<Object> {
         let slot = slot_of(self.cell.hierarchy);
         let place = self.provider.handles.lock().object(slot, handle)?;
-        let object = match place {
-            ObjectKey::Token(id) => self.token_object(id)?,
-            ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
-                Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
-            }),
-            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => {
-                self.description(place)?.map(|attributes| Object { place, attributes, key: None })
-            }
-        };
-        let Some(object) = object else {
+        let Some(object) = self.object_at(place)? else {
             self.provider.handles.lock().drop_object(slot, place);
             return Err(gone());
         };
@@ -132,6 +123,19 @@ impl Call<'_> {
             return Err(gone());
         }
         Ok(object)
+    }
+
+    /// The object at `place`; `None` once it has been destroyed.
+    pub(super) fn object_at(&self, place: ObjectKey) -> Result<Option<Object>> {
+        Ok(match place {
+            ObjectKey::Token(id) => self.token_object(id)?,
+            ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
+                Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
+            }),
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => {
+                self.description(place)?.map(|attributes| Object { place, attributes, key: None })
+            }
+        })
     }
 
     fn token_object(&self, id: i64) -> Result<Option<Object>> {
