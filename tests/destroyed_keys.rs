@@ -2,7 +2,11 @@
 
 mod common;
 #[path = "messages/signer.rs"]
-#[allow(dead_code, reason = "shared with messages.rs")]
+#[allow(
+    dead_code,
+    clippy::undocumented_unsafe_blocks,
+    reason = "as in messages.rs, which uses all"
+)]
 mod signer;
 
 use common::fixture::*;
