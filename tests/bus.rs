@@ -141,3 +141,30 @@ fn an_altered_random_number_is_never_handed_out() {
         proxy.clear_hook();
     }
 }
+
+/// Error answers carry no HMAC. Whoever forges them may make the token look like another TPM's, but
+/// must not get the slot to take random bytes from whatever key he shows it.
+#[test]
+fn random_numbers_of_a_token_come_from_its_tpm_or_not_at_all() {
+    let (rig, proxy) = Rig::tapped();
+    let t = Token::on(rig, OWNER);
+    for code in [0x157u32, 0x15e] {
+        t.p.finalize().unwrap();
+        t.p.initialize().unwrap();
+        let session = t.p.ro(OWNER);
+        // TPM_RC_INTEGRITY.
+        let refusal = vec![0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0xdf];
+        proxy.set_hook(move |command| match command[6..10] == code.to_be_bytes() {
+            true => Action::Answer(refusal.clone()),
+            false => Action::Pass,
+        });
+        proxy.reset();
+        assert_eq!(t.p.random(session, 32), Err(CKR_DEVICE_ERROR), "{code:#x}");
+        let asked = proxy.commands().iter().any(|(code, _)| *code == 0x17b);
+        assert!(!asked, "random bytes were asked for in a session that nothing vouches for");
+        proxy.clear_hook();
+    }
+    t.p.finalize().unwrap();
+    t.p.initialize().unwrap();
+    t.p.random(t.p.ro(OWNER), 32).unwrap();
+}

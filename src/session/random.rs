@@ -27,7 +27,8 @@ impl Call<'_> {
             ));
         }
         // With a token there is a recorded primary key, and nobody on the bus can answer for the TPM.
-        let token = self.provider.token(self.cell.hierarchy).ok().flatten();
+        // A token that somebody makes look like another TPM's is no reason to do without.
+        let token = self.provider.token(self.cell.hierarchy)?;
         let primary = token.as_ref().map(|token| &token.primary);
         let mut chunk = Zeroizing::new(vec![0; len.min(CHUNK)]);
         while len > 0 {
@@ -46,7 +47,7 @@ impl Call<'_> {
         if seed.len() > MOST_SEED {
             return Err(Error::new(CKR_ARGUMENTS_BAD, "a seed longer than any generator's state"));
         }
-        let token = self.provider.token(self.cell.hierarchy).ok().flatten();
+        let token = self.provider.token(self.cell.hierarchy)?;
         let primary = token.as_ref().map(|token| &token.primary);
         self.provider.engine.turn()?.stir_random(primary, seed)
     }
