@@ -224,7 +224,11 @@ impl Call<'_> {
 
     /// Binds the private or secret key `object` to an operation.
     pub(super) fn bind(&mut self, object: Object) -> Result<BoundKey> {
-        let token = self.initialized_token()?;
+        // That of the very row where the object is one of the token's.
+        let token = match object.token {
+            Some(token) => token,
+            None => self.initialized_token()?,
+        };
         let material = object.key.ok_or_else(|| {
             Error::new(CKR_KEY_FUNCTION_NOT_PERMITTED, "the TPM holds no such private key")
         })?;

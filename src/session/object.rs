@@ -40,6 +40,8 @@ pub struct Object {
     pub attributes: AttributeSet,
     /// The key in the TPM, for a private key.
     pub key: Option<KeyMaterial>,
+    /// The token that a token object was read from.
+    pub token: Option<Arc<Attached>>,
 }
 
 impl Object {
@@ -130,11 +132,12 @@ impl Call<'_> {
         Ok(match place {
             ObjectKey::Token(id) => self.token_object(id)?,
             ObjectKey::Session(id) => self.provider.session_objects.lock().get(&id).map(|object| {
-                Object { place, attributes: object.attributes.clone(), key: object.key.clone() }
+                let (attributes, key) = (object.attributes.clone(), object.key.clone());
+                Object { place, attributes, key, token: None }
             }),
-            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => {
-                self.description(place)?.map(|attributes| Object { place, attributes, key: None })
-            }
+            ObjectKey::Profile(_) | ObjectKey::Mechanism(_) => self
+                .description(place)?
+                .map(|attributes| Object { place, attributes, key: None, token: None }),
         })
     }
 
@@ -142,19 +145,19 @@ impl Call<'_> {
         let Some(token) = self.provider.token(self.cell.hierarchy)? else { return Ok(None) };
         let keys = token.row_keys(&self.login.who);
         let row = self.provider.store.lock().object(token.row.id, &keys, ObjectId(id))?;
-        row.map(|row| self.object_of(&token, row)).transpose()
+        row.map(|row| self.object_of(token, row)).transpose()
     }
 
-    fn object_of(&self, token: &Attached, row: ObjectRow) -> Result<Object> {
+    fn object_of(&self, token: Arc<Attached>, row: ObjectRow) -> Result<Object> {
         let attributes = AttributeSet::from_bytes(&row.content)?;
         let key = match (row.key, row.auth_id) {
             (Some(blob), Some(auth_id)) => {
-                let auth = self.key_auth(token, row.private, &auth_id)?;
+                let auth = self.key_auth(&token, row.private, &auth_id)?;
                 Some(KeyMaterial { blob: blob.into(), auth })
             }
             _ => None,
         };
-        Ok(Object { place: ObjectKey::Token(row.id.0), attributes, key })
+        Ok(Object { place: ObjectKey::Token(row.id.0), attributes, key, token: Some(token) })
     }
 
     /// The authValue of a token key: guarded by the user's secret where it is private.
