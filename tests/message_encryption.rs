@@ -163,6 +163,17 @@ fn nonces_are_made_and_told_and_never_come_again() {
         assert_eq!(given.nonce, expected, "told at the beginning");
         m.next(ENCRYPT, &mut given, b"data", true).unwrap();
     }
+    m.finish(ENCRYPT).unwrap();
+    // A structure that is used again has the last nonce in it.
+    m.init(ENCRYPT, CKM_AES_CCM, key).unwrap();
+    let mut given =
+        Given { generator: CKG_GENERATE_COUNTER_XOR, fixed_bits: 64, ..Given::ccm(4, 16) };
+    for number in 0..6 {
+        m.whole(ENCRYPT, &mut given, AAD, b"data").unwrap();
+        let mut expected = *NONCE;
+        expected[11] ^= number;
+        assert_eq!(given.nonce, expected, "no nonce comes again");
+    }
 }
 
 #[test]

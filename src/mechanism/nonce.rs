@@ -2,7 +2,7 @@
 //! generator functions. What is fixed stays, the bits after it are made.
 
 use cryptoki_sys::{
-    CKG_GENERATE, CKG_GENERATE_COUNTER, CKG_GENERATE_COUNTER_XOR, CKG_GENERATE_RANDOM,
+    CK_ULONG, CKG_GENERATE, CKG_GENERATE_COUNTER, CKG_GENERATE_COUNTER_XOR, CKG_GENERATE_RANDOM,
     CKG_NO_GENERATE,
 };
 
@@ -12,6 +12,8 @@ use crate::error::Result;
 
 /// Fewest bits that are made by chance. Without fixed bits there are as many as there are.
 const LEAST_RANDOM: usize = 64;
+/// As many has the shortest nonce of CCM: fewer come again too soon, fixed bits or not.
+const LEAST: usize = 56;
 
 /// The nonces of one process, or of one key that is wrapped.
 #[derive(Default)]
@@ -20,13 +22,18 @@ pub(super) struct Nonces {
     made: u128,
     /// Where `CKG_GENERATE` began to count: by chance, lest another process' nonces come again.
     start: Vec<u8>,
+    /// What `CKG_GENERATE_COUNTER_XOR` counts into: the nonce that was given first. The caller's is
+    /// written over with what was made of it, and may come back so.
+    base: Vec<u8>,
+    /// Which of the two that count from zero was asked for. The one's nonces may be the other's.
+    counter: Option<CK_ULONG>,
 }
 
 impl Nonces {
     /// Whether [`next`](Self::next) would make a nonce.
     ///
-    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a generator that is not known, fixed bits that
-    /// leave too little, and when all nonces were made.
+    /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a generator that is not known, one counter after
+    /// another, what leaves too few bits to chance, and when all nonces were made.
     pub(super) fn check(&self, given: &AeadParameter) -> Result<()> {
         if given.generator == CKG_NO_GENERATE {
             return Ok(());
@@ -40,8 +47,12 @@ impl Nonces {
             CKG_GENERATE_COUNTER | CKG_GENERATE_COUNTER_XOR => false,
             _ => return Err(invalid("generator of the nonce")),
         };
-        if by_chance && fixed > 0 && free < LEAST_RANDOM {
+        let least = if fixed > 0 { LEAST_RANDOM } else { LEAST };
+        if by_chance && free < least {
             return Err(invalid("fixed bits of the nonce"));
+        }
+        if !by_chance && self.counter.is_some_and(|counter| counter != given.generator) {
+            return Err(invalid("another counter than the nonces before were made by"));
         }
         let counts = given.generator != CKG_GENERATE_RANDOM;
         if counts && self.made.checked_shr(free as u32).is_some_and(|beyond| beyond > 0) {
@@ -59,7 +70,12 @@ impl Nonces {
         let mut nonce = match given.generator {
             CKG_NO_GENERATE => return Ok(None),
             CKG_GENERATE_COUNTER => counted(vec![0; len], self.made, u128::wrapping_add),
-            CKG_GENERATE_COUNTER_XOR => counted(given.nonce.clone(), self.made, |a, b| a ^ b),
+            CKG_GENERATE_COUNTER_XOR => {
+                if self.base.len() != len {
+                    self.base.clone_from(&given.nonce);
+                }
+                counted(self.base.clone(), self.made, |a, b| a ^ b)
+            }
             CKG_GENERATE => {
                 if self.start.len() != len {
                     self.start = vec![0; len];
@@ -73,6 +89,9 @@ impl Nonces {
                 nonce
             }
         };
+        if matches!(given.generator, CKG_GENERATE_COUNTER | CKG_GENERATE_COUNTER_XOR) {
+            self.counter = Some(given.generator);
+        }
         let mut fixed = usize::try_from(given.fixed_bits).unwrap_or(usize::MAX);
         for (byte, own) in nonce.iter_mut().zip(&given.nonce) {
             let bits = fixed.min(8);
@@ -131,6 +150,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_counter_was_mixed_into_may_come_back_and_makes_no_nonce_twice() {
+        let (mut nonces, mut seen) = (Nonces::default(), BTreeSet::new());
+        let mut given = given(CKG_GENERATE_COUNTER_XOR, &[0xaa; 12], 32);
+        for number in 0..300 {
+            let nonce = nonces.next(&given).unwrap().unwrap();
+            assert!(seen.insert(nonce.clone()), "twice, at {number}");
+            // The structure that the caller has, as it was written to.
+            given.nonce = nonce;
+        }
+    }
+
+    #[test]
+    fn one_counter_does_not_follow_another() {
+        for (first, second) in [
+            (CKG_GENERATE_COUNTER, CKG_GENERATE_COUNTER_XOR),
+            (CKG_GENERATE_COUNTER_XOR, CKG_GENERATE_COUNTER),
+        ] {
+            let mut nonces = Nonces::default();
+            nonces.next(&given(first, &[3; 12], 32)).unwrap();
+            assert!(nonces.next(&given(second, &[3; 12], 32)).is_err());
+            nonces.next(&given(first, &[3; 12], 32)).unwrap();
+            nonces.next(&given(CKG_GENERATE, &[3; 12], 32)).unwrap();
+        }
+    }
+
+    #[test]
     fn what_is_made_by_chance_keeps_the_fixed_bits_and_never_comes_again() {
         for generator in [CKG_GENERATE, CKG_GENERATE_RANDOM] {
             for (len, fixed) in [(12, 0), (12, 29), (12, 32), (7, 0), (60, 3), (8, 0)] {
@@ -169,6 +214,11 @@ mod tests {
         ] {
             let refused = Nonces::default().next(&given(generator, &[0; 12], fixed));
             assert!(refused.is_err(), "{generator}, {fixed}");
+        }
+        for len in 1..7 {
+            for generator in [CKG_GENERATE, CKG_GENERATE_RANDOM] {
+                assert!(Nonces::default().next(&given(generator, &vec![0; len], 0)).is_err());
+            }
         }
     }
 }
