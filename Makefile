@@ -111,7 +111,7 @@ package := target/package
 staged: $(if $(filter $(target)/release,$(built)),release)
 	rm -rf $(package)
 	$(MAKE) --no-print-directory install DESTDIR=$(package) prefix=/usr sysconfdir=/etc
-	find $(package) \( -name '*.so' -o -path '*/bin/*' \) -type f -exec strip --strip-debug {} +
+	find $(package) \( -name '*.so' -o -path '*/bin/*' \) -type f -exec strip --strip-unneeded --remove-section=.comment --remove-section=.note {} +
 
 deb: staged ## the Debian package, target/debian/hierarkey_*.deb
 	@tools/setup.sh deb
@@ -127,8 +127,10 @@ install: ## all of it, with manual, completions and configuration (DESTDIR, pref
 	install -D -m 0644 dist/sysusers.d/hierarkey.conf "$(DESTDIR)$(sysusersdir)/hierarkey.conf"
 	install -D -m 0644 dist/tmpfiles.d/hierarkey.conf "$(DESTDIR)$(tmpfilesdir)/hierarkey.conf"
 	install -d "$(DESTDIR)$(docdir)" "$(DESTDIR)$(mandir)/man1" "$(DESTDIR)$(bashdir)" "$(DESTDIR)$(zshdir)" "$(DESTDIR)$(fishdir)"
-	install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE dist/hierarkey.toml dist/udev/60-hierarkey.rules \
+	install -m 0644 README.md LICENSE-MIT LICENSE-APACHE dist/hierarkey.toml dist/udev/60-hierarkey.rules \
 		"$(DESTDIR)$(docdir)/"
+	@# Under the name that distributions look for.
+	install -m 0644 CHANGELOG.md "$(DESTDIR)$(docdir)/changelog"
 	install -D -m 0644 dist/man/hierarkey.toml.5 "$(DESTDIR)$(mandir)/man5/hierarkey.toml.5"
 	install -D -m 0644 dist/man/hierarkey.7 "$(DESTDIR)$(mandir)/man7/hierarkey.7"
 	@# The tool writes its own manual and completions, under the names that they are found by.
