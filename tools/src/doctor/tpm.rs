@@ -104,8 +104,8 @@ fn authorization(status: &Status) -> Vec<Finding> {
     warning(
         "the lockout authorization is empty: everybody who may use the TPM can give himself new \
          tries, or clear it",
-        "set one with tpm2_changeauth -c lockout, and name a file with it in the configuration \
-         ([hierarchy_auth_files] lockout)",
+        "put one into a file without a line's end, set it with tpm2_changeauth -c lockout file:FILE, \
+         and name the file in the configuration ([hierarchy_auth_files] lockout)",
     )
 }
 
