@@ -149,6 +149,12 @@ impl From<Error> for Failure {
             CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED if refused => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
             }
+            // Slots that show no token before it is made.
+            CKR_TOKEN_NOT_PRESENT if told.contains("is not initialised") => (
+                Kind::NotFound,
+                "the slot has no token yet: make one with `hierarkey token init --slot SLOT`"
+                    .into(),
+            ),
             // The place of the store is at fault, not the TPM.
             CKR_TOKEN_NOT_PRESENT if told.starts_with("the store") => {
                 (Kind::Input, format!("{told}; `hierarkey doctor` says what to change"))

@@ -143,7 +143,11 @@ pub fn distinguished_name(text: &str) -> Result<Name> {
 /// subjectAltName, and what the key is for.
 fn extensions(subject: &Subject<'_>, uses: &[String], ca: bool) -> Result<Vec<Extension>> {
     let ia5 = |text: &String| {
-        Ia5String::new(text).map_err(|_| Failure::input(format!("\"{text}\" is not plain ASCII")))
+        let wrong = || Failure::input(format!("\"{text}\" is no name in plain ASCII"));
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(wrong());
+        }
+        Ia5String::new(text).map_err(|_| wrong())
     };
     let mut names = Vec::new();
     for dns in subject.dns {
