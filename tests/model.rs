@@ -20,12 +20,16 @@ mod dual;
 mod judge;
 #[path = "model/mechanism.rs"]
 mod mechanism;
+#[path = "model/messages.rs"]
+mod messages;
 #[path = "model/objects.rs"]
 mod objects;
 #[path = "model/operations.rs"]
 mod operations;
 #[path = "model/pick.rs"]
 mod pick;
+#[path = "model/pick_message.rs"]
+mod pick_message;
 #[path = "model/refusals.rs"]
 mod refusals;
 #[path = "model/regressions.rs"]

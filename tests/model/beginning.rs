@@ -38,6 +38,9 @@ impl Model {
             rules.must(blocks && !operation.maybe, CKR_OPERATION_ACTIVE);
             rules.may(could, CKR_OPERATION_ACTIVE);
         }
+        if let Some(process) = &here.process {
+            rules.must(!process.maybe, CKR_OPERATION_ACTIVE).may(true, CKR_OPERATION_ACTIVE);
+        }
         if let Some(search) = &here.search {
             rules.must(!search.maybe, CKR_OPERATION_ACTIVE).may(true, CKR_OPERATION_ACTIVE);
         }
@@ -46,7 +49,7 @@ impl Model {
     /// One of this kind began: what could not stand beside it was over.
     pub(super) fn began(&mut self, session: CK_SESSION_HANDLE, kind: Option<Kind>) {
         let here = self.here(session);
-        here.search = None;
+        (here.search, here.process) = (None, None);
         here.operations.retain(|other, _| {
             kind.is_some_and(|kind| {
                 PAIRS.contains(&(kind, *other)) || PAIRS.contains(&(*other, kind))

@@ -19,6 +19,8 @@ pub enum SessionPick {
     Open(u8),
     /// One with an operation.
     Busy(u8),
+    /// One whose messages are encrypted or decrypted.
+    Messaging(u8),
     /// One with a search.
     Searching(u8),
     /// One without.
@@ -69,6 +71,17 @@ pub enum SignaturePick {
     Short,
 }
 
+/// A call about messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessagePick {
+    Init,
+    InitNull,
+    Whole,
+    Begin,
+    Next { last: bool },
+    Final,
+}
+
 #[derive(Clone, Debug)]
 pub enum Call {
     /// C_Initialize where it was done.
@@ -117,6 +130,14 @@ pub enum Call {
     BeginDual(SessionPick, Dual, u8),
     /// Goes on with a pair that is there, or with this one.
     Dual(SessionPick, Dual, DataPick, Room),
+    /// About messages that are encrypted, or that which is active.
+    Message {
+        session: SessionPick,
+        encrypts: bool,
+        pick: MessagePick,
+        which: u8,
+        room: Room,
+    },
     Final(SessionPick, KindPick, Room, SignaturePick),
     Cancel(SessionPick, CK_FLAGS),
     Random(SessionPick, usize),
@@ -292,6 +313,8 @@ fn operations() -> impl Strategy<Value = Call> {
         CKF_FIND_OBJECTS,
         CKF_ENCRYPT | CKF_DECRYPT,
         CKF_VERIFY,
+        CKF_MESSAGE_ENCRYPT,
+        CKF_MESSAGE_DECRYPT | CKF_DECRYPT,
         CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_FIND_OBJECTS,
     ]);
     prop_oneof![
@@ -309,7 +332,9 @@ fn operations() -> impl Strategy<Value = Call> {
         4 => (idle(), dual(), any::<u8>())
             .prop_map(|(session, dual, which)| BeginDual(session, dual, which)),
         8 => (busy(), dual(), data(), room())
-            .prop_map(|(session, dual, data, room)| Call::Dual(session, dual, data, room)),
+            .prop_map(|(session, dual, data, room)| Dual(session, dual, data, room)),
+        3 => message(idle(), Just(MessagePick::Init)),
+        12 => message(messaging(), message_pick()),
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
@@ -331,6 +356,38 @@ fn session() -> impl Strategy<Value = SessionPick> {
 /// For what goes on with an operation.
 fn busy() -> impl Strategy<Value = SessionPick> {
     prop_oneof![8 => any::<u8>().prop_map(SessionPick::Busy), 1 => session()]
+}
+
+fn message(
+    session: impl Strategy<Value = SessionPick>,
+    pick: impl Strategy<Value = MessagePick>,
+) -> impl Strategy<Value = Call> {
+    (session, any::<bool>(), pick, any::<u8>(), room()).prop_map(
+        |(session, encrypts, pick, which, room)| Call::Message {
+            session,
+            encrypts,
+            pick,
+            which,
+            room,
+        },
+    )
+}
+
+fn message_pick() -> impl Strategy<Value = MessagePick> {
+    use MessagePick::*;
+    prop_oneof![
+        1 => Just(Init),
+        1 => Just(InitNull),
+        5 => Just(Whole),
+        4 => Just(Begin),
+        5 => Just(Next { last: false }),
+        3 => Just(Next { last: true }),
+        1 => Just(Final),
+    ]
+}
+
+fn messaging() -> impl Strategy<Value = SessionPick> {
+    prop_oneof![12 => any::<u8>().prop_map(SessionPick::Messaging), 1 => session()]
 }
 
 fn searching() -> impl Strategy<Value = SessionPick> {

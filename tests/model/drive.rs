@@ -7,8 +7,10 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
+use super::messages::{Head, MessageCall};
 use super::state::Model;
 use super::step::{Answer, Born, Given, Kind, READ, Room, Step, Wanted};
+use crate::common::message_encryption as messages;
 use crate::common::p11::{Op, P11, Rv};
 use crate::common::secret::Part;
 
@@ -74,6 +76,7 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Dual { session, dual, data, room } => {
             output(*room, |out| p.part_raw(dual.part(), *session, data, out))
         }
+        Step::Message { session, encrypts, call } => message(p, *session, *encrypts, call),
         Step::Final { session, kind, room } => {
             output(*room, |out| p.final_raw(kind.op(), *session, out))
         }
@@ -136,6 +139,56 @@ fn born(p: &P11, session: CK_SESSION_HANDLE, result: Rv<Vec<CK_OBJECT_HANDLE>>) 
     answer(result.map(|handles| {
         Given::Born(handles.into_iter().map(|handle| read(p, session, handle)).collect())
     }))
+}
+
+fn message(p: &P11, session: CK_SESSION_HANDLE, encrypts: bool, call: &MessageCall) -> Answer {
+    let messages = messages::Messages { p, session };
+    let given = |head: &Head| {
+        let generator = if head.generate { CKG_GENERATE } else { CKG_NO_GENERATE };
+        let (nonce, tag) = (head.nonce.clone(), head.tag.clone());
+        messages::Given { nonce, tag, generator, ..messages::Given::gcm(16) }
+    };
+    let made = |answer: Answer, after: messages::Given| match answer.given {
+        Given::Output { len, bytes } => {
+            let (nonce, tag) = (after.nonce, after.tag);
+            Answer { given: Given::Message { len, bytes, nonce, tag }, ..answer }
+        }
+        _ => answer,
+    };
+    let nothing = |result: Rv<()>| answer(result.map(|()| Given::Nothing));
+    match call {
+        MessageCall::Init { mechanism, key } => {
+            nothing(messages.init_raw(encrypts, &mut mechanism.mech().raw(), *key))
+        }
+        MessageCall::InitNull => nothing(messages.init_raw(encrypts, ptr::null_mut(), 0)),
+        MessageCall::Final => nothing(messages.finish(encrypts)),
+        MessageCall::Begin(head) => {
+            let mut given = given(head);
+            let rv = messages.begin(encrypts, &mut given, head.associated).err();
+            made(
+                Answer {
+                    rv: rv.unwrap_or(CKR_OK),
+                    given: Given::Output { len: 0, bytes: Vec::new() },
+                },
+                given,
+            )
+        }
+        MessageCall::Whole { head, data, room } => {
+            let mut given = given(head);
+            let mut raw = given.raw();
+            let answer = output(*room, |out| {
+                messages.whole_raw(encrypts, &mut raw, head.associated, data, out)
+            });
+            made(answer, given)
+        }
+        MessageCall::Next { head, data, room, last } => {
+            let mut given = given(head);
+            let flags = if *last { CKF_END_OF_MESSAGE } else { 0 };
+            let answer =
+                output(*room, |out| messages.next_raw(encrypts, &mut given, data, out, flags));
+            made(answer, given)
+        }
+    }
 }
 
 fn output(room: Room, call: impl FnOnce(Option<&mut [u8]>) -> (CK_RV, usize)) -> Answer {

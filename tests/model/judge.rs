@@ -163,7 +163,8 @@ impl Model {
         check(handle != 0, || "the session handle is 0".into())?;
         let used = self.sessions.contains_key(&handle) || self.closed.contains(&handle);
         check(!used, || format!("the session handle {handle} comes again"))?;
-        let session = Session { slot, rw, operations: Default::default(), search: None };
+        let session =
+            Session { slot, rw, operations: Default::default(), search: None, process: None };
         self.sessions.insert(handle, session);
         Ok(())
     }
@@ -275,6 +276,7 @@ impl Step {
             | Self::Final { session, .. }
             | Self::Verify { session, .. }
             | Self::VerifyFinal { session, .. }
+            | Self::Message { session, .. }
             | Self::Cancel { session, .. }
             | Self::Random { session, .. }
             | Self::GeneratePair { session, .. } => Some(*session),

@@ -98,6 +98,9 @@ impl Model {
             Step::Dual { session, dual, data, room } => {
                 self.dual(*session, *dual, data, *room, answer)
             }
+            Step::Message { session, encrypts, call } => {
+                self.judge_message(*session, *encrypts, call, answer)
+            }
             Step::Final { session, kind, room } => self.finish(*session, *kind, *room, answer),
             Step::Verify { session, data, signature } => {
                 let Some(operation) = self.take(*session, Kind::Verify, answer)? else {
@@ -115,6 +118,7 @@ impl Model {
                 Rules::new().judge(answer.rv)?;
                 let here = self.here(*session);
                 here.operations.retain(|kind, _| flags & kind.flag() == 0);
+                here.process.take_if(|process| flags & process.flag() != 0);
                 here.search.take_if(|_| flags & CKF_FIND_OBJECTS != 0);
                 Ok(())
             }

@@ -19,12 +19,16 @@ impl Model {
         };
         let busy = |session: &Session| !session.operations.is_empty();
         let searching = |session: &Session| session.search.is_some();
-        let idle = |session: &Session| !busy(session) && !searching(session);
+        let messaging = |session: &Session| session.process.is_some();
+        let idle = |it: &Session| !busy(it) && !searching(it) && !messaging(it);
         let closed =
             self.closed.iter().copied().filter(|handle| !self.sessions.contains_key(handle));
         match pick {
             SessionPick::Open(which) => choose(open.collect(), which),
             SessionPick::Busy(which) => choose(of(&busy), which).or(choose(open.collect(), which)),
+            SessionPick::Messaging(which) => {
+                choose(of(&messaging), which).or(choose(open.collect(), which))
+            }
             SessionPick::Searching(which) => {
                 choose(of(&searching), which).or(choose(open.collect(), which))
             }

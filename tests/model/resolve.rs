@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 
-use super::call::{AES, Call, KeyPick, SLOTS, SessionPick};
+use super::call::{AES, Call, KeyPick, MessagePick, SLOTS, SessionPick};
 use super::dual::Dual;
 use super::mechanism::Mechanism;
 use super::state::Model;
@@ -19,6 +19,19 @@ impl Model {
         {
             let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
             return vec![Step::Open { slot: SLOTS[0], flags }];
+        }
+        if let Call::Message { session: SessionPick::Messaging(which), encrypts, room, .. } = call
+            && self.sessions.values().all(|session| session.process.is_none())
+        {
+            let (encrypts, pick) = (*encrypts, MessagePick::Init);
+            let session = SessionPick::Idle(*which);
+            return self.resolve(&Call::Message {
+                session,
+                encrypts,
+                pick,
+                which: *which,
+                room: *room,
+            });
         }
         if let Call::OneShot(SessionPick::Busy(which), ..)
         | Call::Prove(SessionPick::Busy(which), ..)
@@ -193,6 +206,10 @@ impl Model {
                 let data = self.pick_data(session, dual.kinds().0, *data);
                 Step::Dual { session, dual, data, room: *room }
             }
+            Call::Message { session, encrypts, pick, which, room } => {
+                let session = s(session);
+                return self.pick_message(session, *encrypts, *pick, *which, *room);
+            }
             Call::Final(session, kind, room, signature) => {
                 let session = s(session);
                 let kind = self.pick_kind(session, *kind);
@@ -270,6 +287,7 @@ impl Call {
             | Self::Update(session, ..)
             | Self::BeginDual(session, ..)
             | Self::Dual(session, ..)
+            | Self::Message { session, .. }
             | Self::Final(session, ..)
             | Self::Cancel(session, ..)
             | Self::Random(session, ..)
@@ -279,7 +297,7 @@ impl Call {
 }
 
 /// A whole search, and one call more.
-fn search(session: CK_SESSION_HANDLE, template: Vec<Attr>) -> Vec<Step> {
+pub fn search(session: CK_SESSION_HANDLE, template: Vec<Attr>) -> Vec<Step> {
     vec![
         Step::FindInit { session, template },
         Step::Find { session, max: 100 },

@@ -111,6 +111,12 @@ impl Bench {
             Step::Login { user: CKU_CONTEXT_SPECIFIC, .. } => "Prove".into(),
             Step::Begin { kind, .. } => format!("C_{kind:?}Init"),
             Step::OneShot { kind, .. } => format!("C_{kind:?}"),
+            Step::Message { encrypts, call, .. } => {
+                let which = format!("{call:?}");
+                let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                let (forth, back) = (format!("C_MessageEncrypt {which}"), "C_MessageDecrypt");
+                if *encrypts { forth } else { format!("{back} {which}") }
+            }
             Step::Dual { dual, .. } => format!("C_{dual:?}Update"),
             Step::Final { kind, .. } => format!("C_{kind:?}Final"),
             Step::Update { kind, .. } => format!("C_{kind:?}Update"),
@@ -127,7 +133,7 @@ impl Bench {
     /// That the sequences met what they are for: each call was tried, went well and was refused.
     fn assert_thorough(&self) {
         let tally = self.tally.borrow();
-        assert!(tally.len() >= 46, "not all calls were made: {tally:#?}");
+        assert!(tally.len() >= 58, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
             assert!(*well > 0, "{name} never went well: {tally:#?}");
             // A cancel is refused for its session alone, which a share of few sequences may not meet.

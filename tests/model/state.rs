@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cryptoki_sys::*;
 
 use super::mechanism::Mechanism;
+use super::messages::Process;
 use super::step::{Born, Kind};
 
 /// The whole of it.
@@ -45,6 +46,7 @@ pub struct Session {
     pub rw: bool,
     pub operations: BTreeMap<Kind, Operation>,
     pub search: Option<Search>,
+    pub process: Option<Process>,
 }
 
 /// An active operation.
@@ -230,6 +232,9 @@ impl Model {
         for operation in self.sessions.values_mut().flat_map(|s| s.operations.values_mut()) {
             operation.orphan |= operation.key == Some(number);
         }
+        for process in self.sessions.values_mut().filter_map(|s| s.process.as_mut()) {
+            process.orphan |= process.key == number;
+        }
     }
 
     /// Nobody is in any more: private handles die, private session objects are destroyed, nothing
@@ -257,6 +262,7 @@ impl Model {
             for operation in session.operations.values_mut() {
                 operation.orphan |= operation.key.is_some_and(|key| private.contains(&key));
             }
+            session.process.take_if(|process| objects[process.key].flag(CKA_PRIVATE));
             if let Some(search) = &mut session.search {
                 search.lost.extend(search.left.extract_if(.., |it| private.contains(it)));
             }
@@ -273,6 +279,7 @@ impl Model {
     pub fn unsettle(&mut self, slot: CK_SLOT_ID) {
         for session in self.sessions.values_mut().filter(|session| session.slot == slot) {
             session.operations.values_mut().for_each(|operation| operation.maybe = true);
+            session.process.iter_mut().for_each(|process| process.maybe = true);
             session.search.iter_mut().for_each(|search| search.maybe = true);
         }
     }

@@ -5,6 +5,7 @@ use cryptoki_sys::*;
 
 use super::dual::Dual;
 use super::mechanism::Mechanism;
+use super::messages::MessageCall;
 use crate::common::p11::Attr;
 
 /// An operation that works on data. A search is one too, but has calls of its own.
@@ -166,6 +167,12 @@ pub enum Step {
         session: CK_SESSION_HANDLE,
         signature: Vec<u8>,
     },
+    /// One about messages that are encrypted, or decrypted.
+    Message {
+        session: CK_SESSION_HANDLE,
+        encrypts: bool,
+        call: MessageCall,
+    },
     Cancel {
         session: CK_SESSION_HANDLE,
         flags: CK_FLAGS,
@@ -208,6 +215,13 @@ pub enum Given {
     Output {
         len: usize,
         bytes: Vec<u8>,
+    },
+    /// The same of a message, with its nonce and its tag as they are afterwards.
+    Message {
+        len: usize,
+        bytes: Vec<u8>,
+        nonce: Vec<u8>,
+        tag: Vec<u8>,
     },
     /// For each entry the length, and the bytes where there was room for them.
     Values(Vec<(CK_ULONG, Vec<u8>)>),
