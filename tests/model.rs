@@ -20,6 +20,8 @@ mod dual;
 mod judge;
 #[path = "model/mechanism.rs"]
 mod mechanism;
+#[path = "model/message_refusals.rs"]
+mod message_refusals;
 #[path = "model/messages.rs"]
 mod messages;
 #[path = "model/objects.rs"]

@@ -6,7 +6,6 @@ use super::call::MessagePick;
 use super::mechanism::{Mechanism, Parameter};
 use super::messages::{Head, Message, MessageCall, gcm};
 use super::pick::choose;
-use super::resolve::search;
 use super::state::Model;
 use super::step::{Kind, Room, Step};
 
@@ -31,10 +30,16 @@ impl Model {
                 let kind = if encrypts { Kind::Encrypt } else { Kind::Decrypt };
                 let ckm = if other { CKM_ECDSA } else { CKM_AES_GCM };
                 let Some(key) = self.pick_key(session, kind, CKM_AES_GCM, which) else {
-                    return search(session, Vec::new());
+                    return self.look_for_keys(session);
                 };
                 let mechanism = Mechanism { ckm, parameter: Parameter::None };
-                MessageCall::Init { mechanism, key }
+                let (head, data) = self.pick_whole(session, encrypts, which);
+                let first = match which % 2 {
+                    0 => MessageCall::Whole { head, data, room },
+                    _ => MessageCall::Begin(head),
+                };
+                let calls = [MessageCall::Init { mechanism, key }, first];
+                return calls.map(|call| Step::Message { session, encrypts, call }).into();
             }
             MessagePick::Whole => {
                 let (head, data) = self.pick_whole(session, encrypts, which);

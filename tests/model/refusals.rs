@@ -111,17 +111,17 @@ fn output(bytes: &[u8]) -> Given {
 }
 
 /// A call goes well.
-fn tell(model: &mut Model, step: &Step, given: Given) {
+pub fn tell(model: &mut Model, step: &Step, given: Given) {
     model.judge(step, &Answer { rv: CKR_OK, given }).unwrap();
 }
 
 /// Whether the model would believe an answer.
-fn believes(model: &Model, step: &Step, rv: CK_RV, given: Given) -> bool {
+pub fn believes(model: &Model, step: &Step, rv: CK_RV, given: Given) -> bool {
     model.clone().judge(step, &Answer { rv, given }).is_ok()
 }
 
 /// Of all return values the model believes just this one.
-fn only(model: &Model, step: &Step, right: CK_RV) {
+pub fn only(model: &Model, step: &Step, right: CK_RV) {
     let all = (0..=0x300).chain([CKR_VENDOR_DEFINED]);
     let believed: Vec<CK_RV> =
         all.filter(|rv| believes(model, step, *rv, Given::Nothing)).collect();
@@ -344,10 +344,10 @@ fn the_model_ends_what_a_private_key_was_begun_with_at_logout() {
     only(&model, &begin(Kind::Verify, ECDSA, 11), CKR_OPERATION_ACTIVE);
 }
 
-const AES_KEY: &[u8; 16] = b"sixteen secrets!";
+pub const AES_KEY: &[u8; 16] = b"sixteen secrets!";
 
 /// With a public AES key, whose handle is 4.
-fn with_aes() -> Model {
+pub fn with_aes() -> Model {
     let mut model = model();
     let object = Born {
         handle: 0,

@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 
-use super::call::{AES, Call, KeyPick, MessagePick, SLOTS, SessionPick};
+use super::call::{AES, Call, KeyPick, MessagePick, PinPick, SLOTS, SessionPick};
 use super::dual::Dual;
 use super::mechanism::Mechanism;
 use super::state::Model;
@@ -79,7 +79,7 @@ impl Model {
                 let ckm = [CKM_ECDSA, CKM_ECDSA_SHA256][usize::from(which % 2)];
                 let mechanism = Mechanism::suitable(ckm);
                 let Some(key) = self.pick_asking(session, *which) else {
-                    return search(session, Vec::new());
+                    return self.look_for_keys(session);
                 };
                 let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
                 return vec![
@@ -143,8 +143,7 @@ impl Model {
                     KeyPick::Fit(which) => {
                         match self.pick_key(session, *kind, mechanism.ckm, *which) {
                             Some(key) => key,
-                            // It has to be found first.
-                            None => return search(session, Vec::new()),
+                            None => return self.look_for_keys(session),
                         }
                     }
                     KeyPick::Other(object) => self.pick_object(session, *object),
@@ -192,8 +191,11 @@ impl Model {
                     _ => CKM_ECDSA_SHA256,
                 };
                 return match (begin(cipher, &AES), begin(other, &[other_ckm])) {
-                    (Some(cipher), Some(other)) => vec![cipher, other],
-                    _ => search(session, Vec::new()),
+                    (Some(cipher), Some(other)) => {
+                        let (dual, data, room) = (*dual, vec![*which; 32], Room::Enough);
+                        vec![cipher, other, Step::Dual { session, dual, data, room }]
+                    }
+                    _ => self.look_for_keys(session),
                 };
             }
             Call::Dual(session, dual, data, room) => {
@@ -237,6 +239,15 @@ impl Model {
             }
         };
         vec![step]
+    }
+
+    /// A key has to be found first, by the user mostly.
+    pub(super) fn look_for_keys(&self, session: CK_SESSION_HANDLE) -> Vec<Step> {
+        let slot = self.slot_or_first(session);
+        let pin = self.pick_pin(slot, CKU_USER, PinPick::Right);
+        let login = Step::Login { session, user: CKU_USER, pin };
+        let login = self.login(slot).is_none().then_some(login);
+        login.into_iter().chain(search(session, Vec::new())).collect()
     }
 }
 
@@ -297,7 +308,7 @@ impl Call {
 }
 
 /// A whole search, and one call more.
-pub fn search(session: CK_SESSION_HANDLE, template: Vec<Attr>) -> Vec<Step> {
+fn search(session: CK_SESSION_HANDLE, template: Vec<Attr>) -> Vec<Step> {
     vec![
         Step::FindInit { session, template },
         Step::Find { session, max: 100 },
