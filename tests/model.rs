@@ -26,6 +26,8 @@ mod message_refusals;
 mod messages;
 #[path = "model/objects.rs"]
 mod objects;
+#[path = "model/openings.rs"]
+mod openings;
 #[path = "model/operations.rs"]
 mod operations;
 #[path = "model/pick.rs"]

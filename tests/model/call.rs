@@ -9,6 +9,7 @@ use proptest::strategy::Union;
 
 use super::dual::Dual;
 use super::mechanism::{Mechanism, Parameter};
+use super::openings::openings;
 use super::step::{Kind, Room};
 use super::templates::*;
 use crate::common::p11::Attr;
@@ -162,10 +163,10 @@ pub const AES: [CK_MECHANISM_TYPE; 5] =
 /// The slots that have tokens here.
 pub const SLOTS: [CK_SLOT_ID; 2] = [0, 1];
 
-const NO_SLOT: CK_SLOT_ID = 77;
+pub const NO_SLOT: CK_SLOT_ID = 77;
 
 /// What tokens are called that are made anew.
-const LABELS: [&str; 2] = ["anew", "\u{e9}tiquette of thirty-two bytes.."];
+pub const LABELS: [&str; 2] = ["anew", "\u{e9}tiquette of thirty-two bytes.."];
 
 /// A case: some calls that make the interesting states likely, then anything.
 pub fn sequences(calls: usize) -> impl Strategy<Value = Vec<Call>> {
@@ -174,37 +175,6 @@ pub fn sequences(calls: usize) -> impl Strategy<Value = Vec<Call>> {
         first.append(&mut rest);
         first
     })
-}
-
-fn openings() -> impl Strategy<Value = Vec<Call>> {
-    let rw = CKF_SERIAL_SESSION | CKF_RW_SESSION;
-    let open = |slot, flags| Call::Open { slot, flags };
-    let first = SessionPick::Open(0);
-    let user = vec![open(0, rw), Call::Login(first, CKU_USER, PinPick::Right)];
-    let mut found = user.clone();
-    found.push(Call::Search(first, Vec::new()));
-    let mut two = found.clone();
-    two.push(open(1, rw));
-    two.push(open(0, CKF_SERIAL_SESSION));
-    let officer = vec![open(1, rw), Call::Login(first, CKU_SO, PinPick::Right)];
-    let mut new_pin = officer.clone();
-    new_pin.push(Call::InitPin(first, PinPick::New(0)));
-    let mut anew =
-        vec![Call::InitToken { slot: 1, pin: PinPick::Right, label: LABELS[0], alone: false }];
-    anew.extend(officer.clone());
-    anew.push(Call::InitPin(first, PinPick::New(1)));
-    anew.push(Call::Logout(first));
-    anew.push(Call::Login(first, CKU_USER, PinPick::Right));
-    prop_oneof![
-        1 => Just(Vec::new()),
-        1 => Just(vec![open(0, rw)]),
-        1 => Just(new_pin),
-        1 => Just(anew),
-        2 => Just(user),
-        6 => Just(found),
-        4 => Just(two),
-        1 => Just(officer),
-    ]
 }
 
 fn call() -> impl Strategy<Value = Call> {

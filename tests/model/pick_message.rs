@@ -60,7 +60,7 @@ impl Model {
     /// A message, to be encrypted or decrypted; one in eight is not genuine.
     fn pick_whole(&self, session: CK_SESSION_HANDLE, encrypts: bool, which: u8) -> (Head, Vec<u8>) {
         let plain = PLAINTEXTS[usize::from(which) % PLAINTEXTS.len()];
-        let generate = encrypts && which % 3 == 0;
+        let generate = encrypts && which.is_multiple_of(3);
         let mut head =
             Head { nonce: vec![which % 2; 12], generate, associated: b"with it", tag: vec![0; 16] };
         if encrypts {

@@ -1,0 +1,119 @@
+//! What sequences begin with: calls that make the interesting states likely, and those that hardly
+//! go well, or hardly fail, by chance.
+
+use cryptoki_sys::*;
+use proptest::prelude::*;
+
+use super::call::*;
+use super::dual::Dual;
+use super::mechanism::Mechanism;
+use super::step::{Kind, Room};
+
+const FIRST: SessionPick = SessionPick::Open(0);
+const ACTIVE: KindPick = KindPick::Active(0);
+const EVERY_OPERATION: CK_FLAGS = CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY;
+
+pub fn openings() -> impl Strategy<Value = Vec<Call>> {
+    let rw = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+    let open = |slot, flags| Call::Open { slot, flags };
+    let first = SessionPick::Open(0);
+    let user = vec![open(0, rw), Call::Login(first, CKU_USER, PinPick::Right)];
+    let mut found = user.clone();
+    found.push(Call::Search(first, Vec::new()));
+    let mut two = found.clone();
+    two.push(open(1, rw));
+    two.push(open(0, CKF_SERIAL_SESSION));
+    let officer = vec![open(1, rw), Call::Login(first, CKU_SO, PinPick::Right)];
+    let mut new_pin = officer.clone();
+    new_pin.push(Call::InitPin(first, PinPick::New(0)));
+    let mut anew =
+        vec![Call::InitToken { slot: 1, pin: PinPick::Right, label: LABELS[0], alone: false }];
+    anew.extend(officer.clone());
+    anew.push(Call::InitPin(first, PinPick::New(1)));
+    anew.push(Call::Logout(first));
+    anew.push(Call::Login(first, CKU_USER, PinPick::Right));
+    prop_oneof![
+        1 => Just(Vec::new()),
+        1 => Just(vec![open(0, rw)]),
+        1 => Just(new_pin),
+        1 => Just(anew),
+        2 => Just(user),
+        6 => Just(found.clone()),
+        4 => Just(two),
+        1 => Just(officer),
+        1 => Just(refused_for_their_place()),
+        1 => Just([found.clone(), signed()].concat()),
+        1 => Just([found.clone(), in_parts()].concat()),
+        1 => Just([found.clone(), messages(true)].concat()),
+        1 => Just([found, messages(false)].concat()),
+    ]
+}
+
+/// Calls whose slot or session there is not.
+fn refused_for_their_place() -> Vec<Call> {
+    let never = SessionPick::Never;
+    vec![
+        Call::CloseAll(NO_SLOT),
+        Call::TokenInfo(NO_SLOT),
+        Call::Random(never, 1),
+        Call::Cancel(never, 0),
+        Call::Close(never),
+        Call::Logout(never),
+        Call::InitPin(never, PinPick::New(0)),
+        Call::SetPin(never, PinPick::Right, PinPick::New(0)),
+    ]
+}
+
+/// Signatures that are verified, whole and in parts.
+fn signed() -> Vec<Call> {
+    let begin =
+        |kind| Call::Begin(FIRST, kind, Mechanism::suitable(CKM_ECDSA_SHA256), KeyPick::Fit(1));
+    let genuine = SignaturePick::Genuine(0);
+    let data = DataPick::Suitable(1);
+    let parts = [
+        Call::Update(FIRST, ACTIVE, data, Room::Enough),
+        Call::Final(FIRST, ACTIVE, Room::Enough, genuine),
+    ];
+    let whole = Call::OneShot(FIRST, ACTIVE, data, Room::Enough, genuine);
+    let mut calls = Vec::new();
+    for kind in [Kind::Sign, Kind::Verify] {
+        calls.push(begin(kind));
+        calls.extend(parts.clone());
+        calls.extend([begin(kind), whole.clone()]);
+    }
+    calls
+}
+
+/// Encryption and decryption in parts, alone and with another operation.
+fn in_parts() -> Vec<Call> {
+    let mut calls = Vec::new();
+    for kind in [Kind::Encrypt, Kind::Decrypt] {
+        let mechanism = Mechanism::suitable(CKM_AES_CTR);
+        calls.extend([
+            Call::Begin(FIRST, kind, mechanism, KeyPick::Fit(1)),
+            Call::Update(FIRST, ACTIVE, DataPick::Suitable(5), Room::Enough),
+            Call::Final(FIRST, ACTIVE, Room::Enough, SignaturePick::Wrong),
+        ]);
+    }
+    for dual in Dual::ALL {
+        calls.extend([Call::BeginDual(FIRST, dual, 1), Call::Cancel(FIRST, EVERY_OPERATION)]);
+    }
+    calls
+}
+
+/// A message in parts and one that is whole, and what ends their processes, twice each.
+fn messages(encrypts: bool) -> Vec<Call> {
+    let call =
+        |pick, which| Call::Message { session: FIRST, encrypts, pick, which, room: Room::Enough };
+    vec![
+        call(MessagePick::Init, 1),
+        call(MessagePick::Next { last: false }, 1),
+        call(MessagePick::Next { last: true }, 1),
+        call(MessagePick::Next { last: true }, 1),
+        call(MessagePick::InitNull, 1),
+        call(MessagePick::InitNull, 1),
+        call(MessagePick::Init, 0),
+        call(MessagePick::Final, 1),
+        call(MessagePick::Final, 1),
+    ]
+}
