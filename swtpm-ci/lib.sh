@@ -92,6 +92,17 @@ start_tpm() {
     export HIERARKEY_TCTI=swtpm:path=$work/tpm.sock
 }
 
+# A resource manager on a bus of our own in front of the emulator, at tabrmd:bus_type=session: what tpm2-abrmd is in the kernel's
+# place. Not as a check: what it exports is for all of them.
+start_resource_manager() {
+    dbus-daemon --session --nofork --nopidfile --address="unix:path=$work/bus" >"$work/bus.log" 2>&1 </dev/null &
+    started+=($!)
+    within 10 test -S "$work/bus"
+    export DBUS_SESSION_BUS_ADDRESS=unix:path=$work/bus
+    tpm2-abrmd --session --allow-root --tcti="swtpm:path=$work/tpm.sock" >"$work/abrmd.log" 2>&1 </dev/null &
+    started+=($!)
+}
+
 # The TPM's power: on, off as by a cut, and off and on again. What was loaded is gone then, what is stored stays. A check, which is
 # a process of its own, may do it too: the TPM's process is known by a file.
 power_tpm() {

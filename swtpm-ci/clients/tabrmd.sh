@@ -4,16 +4,6 @@
 . "$(dirname "$0")/../lib.sh"
 begin tabrmd tpm2-abrmd dbus-daemon pkcs11-tool p11tool openssl swtpm
 
-# A bus and a resource manager of our own, in front of the emulator.
-starts_the_manager() {
-    dbus-daemon --session --nofork --nopidfile --address="unix:path=$work/bus" >"$work/bus.log" 2>&1 </dev/null &
-    started+=($!)
-    within 10 test -S "$work/bus"
-    export DBUS_SESSION_BUS_ADDRESS=unix:path=$work/bus
-    tpm2-abrmd --session --allow-root --tcti="$HIERARKEY_TCTI" >"$work/abrmd.log" 2>&1 </dev/null &
-    started+=($!)
-    export HIERARKEY_TCTI=tabrmd:bus_type=session
-}
 shows_the_slot() { within 10 says 'owner hierarchy' tool --list-token-slots; }
 makes_keys() {
     make_key rsa:2048 01 rsa --usage-sign
@@ -42,8 +32,8 @@ leaves_nothing_behind() {
 tests_everything() { says 'No errors' as_user --test; }
 
 head -c 1000 /dev/urandom >"$work/data"
-# Not as a check: what it exports is for all of them.
-starts_the_manager
+start_resource_manager
+export HIERARKEY_TCTI=tabrmd:bus_type=session
 check "shows the owner hierarchy's slot" shows_the_slot
 check "makes a token" make_token
 check "makes an RSA and a P-256 key" makes_keys

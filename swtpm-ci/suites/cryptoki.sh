@@ -39,7 +39,6 @@ while read -r binary file; do
     "$binary" --list --format terse 2>/dev/null | sed -n 's/: test$//p' >"$work/names"
     while read -r name; do
         status=0
-        before_case
         # It cannot initialise a token twice, which every test of this crate begins with.
         if [ "$kind" = tpm2-pkcs11 ]; then rm -rf "$work/store"; mkdir -m 0700 "$work/store"; fi
         timeout 300 "$binary" --exact "$name" --nocapture >"$work/said" 2>&1 </dev/null || status=$?

@@ -14,7 +14,6 @@ user=(--token-label "$label" --login --pin "$user_pin")
 case_of() {
     local name=$1 pattern=$2 status=0 outcome=fail
     shift 2
-    before_case
     timeout 120 pkcs11-tool --module "$MODULE" "$@" >"$work/said" 2>&1 </dev/null || status=$?
     if [ "$status" -gt 127 ]; then
         outcome=crash
