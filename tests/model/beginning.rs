@@ -105,6 +105,7 @@ impl Model {
                         && self.objects[key].flag(CKA_ALWAYS_AUTHENTICATE)
                 }),
                 approved: false,
+                doubted: false,
                 maybe: false,
                 orphan: false,
             };

@@ -71,7 +71,7 @@ impl Model {
         let small = room == Room::Small && part.len() > 1 && !rules.refuses();
         let ok = rules.must(small, CKR_BUFFER_TOO_SMALL).judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
-            part_said(&part, answer)?;
+            part_said(&part, data, answer)?;
             // Nothing was passed on, but both may be operations of several parts from here on.
             cipher.ask_part();
             other.ask_part();

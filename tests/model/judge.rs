@@ -226,7 +226,7 @@ impl Model {
     }
 
     /// A login for the one operation of the session whose key asks for it. A wrong PIN changes
-    /// nothing.
+    /// nothing, or takes back what the right one allowed.
     fn prove(&mut self, session: CK_SESSION_HANDLE, pin: &[u8], answer: &Answer) -> Verdict {
         let right = self.slots[&self.slot_of(session)].user_pin.clone();
         let here = self.here(session);
@@ -238,7 +238,9 @@ impl Model {
             .may(operation.maybe || operation.orphan, CKR_OPERATION_NOT_INITIALIZED)
             .must(right.is_none_or(|right| right != pin), CKR_PIN_INCORRECT);
         if rules.judge(answer.rv)? {
-            (operation.approved, operation.maybe) = (true, false);
+            (operation.approved, operation.doubted, operation.maybe) = (true, false, false);
+        } else if answer.rv == CKR_PIN_INCORRECT {
+            operation.doubted = operation.approved;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ pub fn service(ckm: CK_MECHANISM_TYPE) -> Option<Service> {
         CKM_AES_ECB => (SECRECY, CKK_AES, true, Parameter::None),
         CKM_AES_CBC => (SECRECY, CKK_AES, true, Parameter::Iv(1)),
         CKM_AES_CBC_PAD => (SECRECY, CKK_AES, true, Parameter::Iv(2)),
-        CKM_AES_CTR => (SECRECY, CKK_AES, true, Parameter::Counter(0xff)),
+        CKM_AES_CTR => (SECRECY, CKK_AES, true, Parameter::Counter(0xfe)),
         CKM_AES_GCM => (SECRECY, CKK_AES, true, Parameter::Gcm(3, b"associated")),
         _ => return None,
     };

@@ -102,7 +102,7 @@ impl Process {
     fn doubts(&self) -> Rules {
         let mut rules = Rules::new();
         rules
-            .may(self.maybe, CKR_OPERATION_NOT_INITIALIZED)
+            .may(self.maybe || self.orphan, CKR_OPERATION_NOT_INITIALIZED)
             .may(self.orphan, CKR_KEY_HANDLE_INVALID)
             .may(self.orphan, CKR_OBJECT_HANDLE_INVALID);
         rules

@@ -58,7 +58,7 @@ impl Operation {
             .may(self.maybe, CKR_OPERATION_NOT_INITIALIZED)
             .may(self.orphan, CKR_KEY_HANDLE_INVALID)
             .may(self.orphan, CKR_OBJECT_HANDLE_INVALID)
-            .may(self.unapproved(), CKR_USER_NOT_LOGGED_IN);
+            .may(self.unapproved() || self.doubted, CKR_USER_NOT_LOGGED_IN);
     }
 
     /// Whether it has to be told the PIN before its key is used.
@@ -209,7 +209,7 @@ impl Model {
         let small = room == Room::Small && part.len() > 1 && !rules.refuses();
         let ok = rules.must(small, CKR_BUFFER_TOO_SMALL).judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
-            part_said(&part, answer)?;
+            part_said(&part, data, answer)?;
             operation.ask_part();
             self.put_back(session, kind, operation);
         } else if ok {
@@ -400,9 +400,9 @@ fn enough_said(
     check((needed..=most).contains(&len), || format!("{len} bytes said, {needed} needed"))
 }
 
-/// The same of a part.
-pub(super) fn part_said(part: &[u8], answer: &Answer) -> Verdict {
+/// The same of a part, `part`, made of `data`; where it waits for its tag the bound is all of `data`.
+pub(super) fn part_said(part: &[u8], data: &[u8], answer: &Answer) -> Verdict {
     let Given::Output { len, .. } = answer.given else { return Err("no length".into()) };
-    let bounds = part.len()..=part.len() + 16;
+    let bounds = part.len()..=data.len().max(part.len() + 16);
     check(bounds.contains(&len), || format!("{len} bytes said of a part, {bounds:?} needed"))
 }

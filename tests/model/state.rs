@@ -66,6 +66,8 @@ pub struct Operation {
     pub asks: bool,
     /// It was told the PIN.
     pub approved: bool,
+    /// A wrong one came after it, which may take back what it allowed.
+    pub doubted: bool,
     /// It may be over: a login or logout came between, after which either is allowed.
     pub maybe: bool,
     /// Its key was destroyed: it goes on with it, or says that the key is gone.

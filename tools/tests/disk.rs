@@ -170,7 +170,7 @@ fn a_volume_that_the_token_does_not_open_is_told_before_a_pin_is_asked_for() {
         assert!(said.contains(file), "{said}");
     }
     volume(&rig, &[enrolled("pkcs11:token=test%20token", "AAAA")]);
-    rig.refused(&[&CHECK[..], &["--slot", "null"]].concat(), 3);
+    rig.refused(&[&CHECK[..], &["--slot", "null"]].concat(), 6);
     let mut command = rig.command(PROGRAM);
     command.env("HIERARKEY_TCTI", "device:/none").args(CHECK);
     common::judge_refusal(&CHECK, &finish(command), 3);
