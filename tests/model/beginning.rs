@@ -104,6 +104,7 @@ impl Model {
                     self.objects[key].class() == CKO_PRIVATE_KEY
                         && self.objects[key].flag(CKA_ALWAYS_AUTHENTICATE)
                 }),
+                refused: false,
                 approved: false,
                 doubted: false,
                 maybe: false,

@@ -85,7 +85,7 @@ impl Model {
             // The error ends the one that it came from; which one that was need not be told.
             for operation in [&mut cipher, &mut other] {
                 operation.ask_part();
-                operation.maybe = true;
+                (operation.maybe, operation.refused) = (true, true);
             }
             self.here(session).operations.extend([(cipher_kind, cipher), (other_kind, other)]);
             return Ok(());

@@ -48,7 +48,9 @@ impl Operation {
     /// What holds for a part.
     pub(super) fn part_rules(&self, rules: &mut Rules) {
         let asked = matches!(self.phase, Phase::OneShotAsked | Phase::FinalAsked { .. });
-        rules.must(!self.multi_part(), CKR_FUNCTION_NOT_SUPPORTED).may(asked, CKR_OPERATION_ACTIVE);
+        rules
+            .must(!self.multi_part(), CKR_FUNCTION_NOT_SUPPORTED)
+            .may(asked || self.refused, CKR_OPERATION_ACTIVE);
         self.doubts(rules);
     }
 

@@ -62,6 +62,8 @@ pub struct Operation {
     pub given: usize,
     /// The length of a part's output was asked for, before any part was taken.
     pub part_asked: bool,
+    /// A call for it and another was refused: a length that was asked for before may still wait.
+    pub refused: bool,
     /// Its key asks for the PIN at each use.
     pub asks: bool,
     /// It was told the PIN.
