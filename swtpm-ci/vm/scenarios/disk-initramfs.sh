@@ -27,6 +27,7 @@ case $boot in
         check "tells the wrong PIN, and how many are left" console_says 'the PIN is wrong: 2 of 3 tries are left'
         check "used up one try" says '^tries left: 2 of 3$' hierarkey lockout show
         check "leaves systemd nothing to open" says '^active$' systemctl is-active systemd-cryptsetup@root.service
+        asked_for_the_pin
         types "$asks_for_pin" 999999
         types "$asks_for_passphrase" "$(passphrase)"
         power_cycle
@@ -36,6 +37,7 @@ case $boot in
         check "tells why no PIN is asked for" console_says 'the last PIN that the TPM takes is not used up'
         check "keeps the last try" says '^tries left: 1 of 3$' hierarkey lockout show
         hierarkey lockout reset
+        asked_for_the_pin
         types "$asks_for_pin" ''
         types "$asks_for_passphrase" 'another passphrase'
         types "$asks_for_pin" "$user_pin"
@@ -45,6 +47,7 @@ case $boot in
         check "boots by the PIN after a wrong passphrase" runs_from_the_volume
         check "used up no try" says '^tries left: 3 of 3$' hierarkey lockout show
         without_tpm
+        asked_for_the_pin
         types "$asks_for_passphrase" "$(passphrase)"
         power_cycle
         ;;
