@@ -80,7 +80,8 @@ impl Model {
         let asks = |number: &usize| self.objects[*number].flag(CKA_ALWAYS_AUTHENTICATE);
         // Those that ask for the PIN are for who tells it.
         let (asking, plain): (Vec<_>, Vec<_>) = fits.partition(|(_, number)| asks(number));
-        let fits = if plain.is_empty() || which.is_multiple_of(8) { asking } else { plain };
+        let ask = plain.is_empty() || which.is_multiple_of(8) && !asking.is_empty();
+        let fits = if ask { asking } else { plain };
         choose(fits, which).map(|(handle, _)| *handle)
     }
 
