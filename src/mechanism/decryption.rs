@@ -107,28 +107,23 @@ impl Decrypting {
         }
     }
 
-    /// Bytes that the next part of `len` bytes gives, exactly.
+    /// For the next part of `len` bytes: the length that a query hears, and how many bytes it gives.
+    ///
+    /// Plaintext with a tag comes at the end, and a part gives none. Yet callers that hear 0 take it
+    /// that there is nothing to fetch, and never hand the part over: they hear what could be.
     ///
     /// Errors: `CKR_FUNCTION_NOT_SUPPORTED` for a single-part mechanism;
     /// `CKR_ENCRYPTED_DATA_LEN_RANGE`.
-    pub fn update_len(&self, len: usize) -> Result<usize> {
+    pub fn update_len(&self, len: usize) -> Result<(usize, usize)> {
         match &self.how {
             How::Padding(_) | How::Whole(_) | How::Hybrid => Err(single_part()),
             How::Cipher(cipher) => {
                 cipher.check_part(len)?;
-                Ok(cipher.update_len(len))
+                let exact = cipher.update_len(len);
+                Ok((exact, exact))
             }
-            How::Aead(aead) => aead.check_part(len).map(|()| 0),
+            How::Aead(aead) => aead.check_part(len).map(|()| (len, 0)),
         }
-    }
-
-    /// What a query for the length of the next part's plaintext answers.
-    ///
-    /// Plaintext with a tag comes at the end, and a part gives none. Yet callers that hear 0 take it
-    /// that there is nothing to fetch, and never hand the part over: they hear what could be.
-    pub fn update_bound(&self, len: usize) -> Result<usize> {
-        let exact = self.update_len(len)?;
-        Ok(if matches!(self.how, How::Aead(_)) { len } else { exact })
     }
 
     /// Takes a part of the ciphertext, and gives what it makes.

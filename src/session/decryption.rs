@@ -71,8 +71,7 @@ impl Call<'_> {
     ) -> Result<Delivery> {
         let engine = &self.provider.engine;
         self.session.decrypting.update_into(|Decryption { decrypting, key, .. }| {
-            let (bound, exact) =
-                (decrypting.update_bound(data.len())?, decrypting.update_len(data.len())?);
+            let (bound, exact) = decrypting.update_len(data.len())?;
             output.fill_once(&mut None, bound, exact, || {
                 let made = decrypting.update(data, &mut key.in_tpm(engine))?;
                 seen(&made);

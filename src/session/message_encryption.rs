@@ -192,10 +192,10 @@ impl Call<'_> {
     }
 
     /// Takes a part of the message, which more follow: it gives nothing before its tag is known, and
-    /// tells a query what could be, as [`Decrypting::update_bound`] does. PKCS#11 v3.1,
+    /// tells a query what could be, as [`Decrypting::update_len`] does. PKCS#11 v3.1,
     /// C_DecryptMessageNext.
     ///
-    /// [`Decrypting::update_bound`]: crate::mechanism::Decrypting::update_bound
+    /// [`Decrypting::update_len`]: crate::mechanism::Decrypting::update_len
     pub fn decrypt_message_next(
         &mut self,
         given: Result<AeadParameter>,

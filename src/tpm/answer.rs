@@ -2,21 +2,15 @@
 
 use std::result::Result as StdResult;
 
-use cryptoki_sys::CKR_DEVICE_ERROR;
 use tss_esapi::constants::tss as tpm2;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tpm::exchange::Failure;
-use crate::tpm::wire::Reader;
+use crate::tpm::wire::{Reader, malformed};
 use crate::tpm::{Blob, Key, SecretBytes};
 
 type Attempt<T> = StdResult<T, Failure>;
-
-/// What cannot be a TPM's.
-pub(super) fn malformed() -> Error {
-    Error::new(CKR_DEVICE_ERROR, "a response of the TPM is malformed")
-}
 
 /// The first TPM2B of the parameters.
 pub(super) fn first_sized(parameters: &[u8]) -> Attempt<&[u8]> {

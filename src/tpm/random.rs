@@ -4,13 +4,13 @@ use tss_esapi::constants::tss as tpm2;
 
 use crate::error::Result;
 use crate::tpm::Primary;
-use crate::tpm::answer::{first_sized, malformed};
+use crate::tpm::answer::first_sized;
 use crate::tpm::auth_session::{DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
 use crate::tpm::exchange::{Authorization, Command, Failure, Use};
 use crate::tpm::loaded::KeptSession;
 use crate::tpm::recovery::Repeat;
-use crate::tpm::wire::Writer;
+use crate::tpm::wire::{Writer, malformed};
 
 /// Most bytes of one TPM2_GetRandom: the largest digest.
 const RANDOM: usize = 64;

@@ -4,12 +4,12 @@ use tss_esapi::constants::tss as tpm2;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::tpm::answer::{first_sized, malformed};
+use crate::tpm::answer::first_sized;
 use crate::tpm::auth_session::{CONTINUE, DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
 use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
 use crate::tpm::recovery::Repeat;
-use crate::tpm::wire::Writer;
+use crate::tpm::wire::{Writer, malformed};
 use crate::tpm::{CipherMode, Direction, HashAlg, Key, SecretBytes};
 
 type Attempt<T> = std::result::Result<T, Failure>;

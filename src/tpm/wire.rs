@@ -74,7 +74,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn malformed() -> Error {
+/// What cannot be a TPM's.
+pub(super) fn malformed() -> Error {
     Error::new(CKR_DEVICE_ERROR, "a response of the TPM is malformed")
 }
 
