@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::fmt;
+use std::{fmt, io, iter};
 
 use cryptoki_sys::{CK_RV, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR};
+use rustix::io::Errno;
 
 /// The result of everything below the C ABI.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -19,12 +20,27 @@ pub struct Error {
     why: Cow<'static, str>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
     tpm_rc: Option<u32>,
+    about: Option<About>,
+}
+
+/// What a failure is about, where PKCS#11 has one return value for several things: what helps
+/// differs, and so an administrator has to be told which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The file of tokens and objects, not the TPM.
+    Store,
+    /// A store that a newer version of this library wrote.
+    NewerStore,
+    /// A slot whose token is not made yet.
+    NoTokenYet,
+    /// A token that this TPM cannot open: another one's, or made before it was cleared.
+    ForeignToken,
 }
 
 impl Error {
     /// A rule of PKCS#11 was broken; `rv` names it, `why` says by what.
     pub fn new(rv: CK_RV, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { rv, why: why.into(), cause: None, tpm_rc: None }
+        Self { rv, why: why.into(), cause: None, tpm_rc: None, about: None }
     }
 
     /// A layer below failed with `cause`; only that layer chooses `rv` for it.
@@ -33,17 +49,24 @@ impl Error {
         why: impl Into<Cow<'static, str>>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { rv, why: why.into(), cause: Some(cause.into()), tpm_rc: None }
+        Self { rv, why: why.into(), cause: Some(cause.into()), tpm_rc: None, about: None }
     }
 
     /// The TPM answered `rc`; `rv` is what `tpm/rc.rs` makes of it.
     pub fn from_tpm(rv: CK_RV, why: impl Into<Cow<'static, str>>, rc: u32) -> Self {
-        Self { rv, why: why.into(), cause: None, tpm_rc: Some(rc) }
+        Self { rv, why: why.into(), cause: None, tpm_rc: Some(rc), about: None }
     }
 
     /// Something that cannot happen did: a table without its row, an invariant broken.
     pub fn bug(why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(CKR_GENERAL_ERROR, why)
+    }
+
+    /// The same failure, and what it is about.
+    #[must_use]
+    pub fn concerning(mut self, about: About) -> Self {
+        self.about = Some(about);
+        self
     }
 
     /// The same failure under another return value, where the caller's function names it otherwise.
@@ -68,6 +91,28 @@ impl Error {
     pub fn tpm_rc(&self) -> Option<u32> {
         self.tpm_rc
     }
+
+    /// What it is about, where the return value does not say.
+    pub fn about(&self) -> Option<About> {
+        self.about
+    }
+
+    /// Whether the system underneath let this user not do it.
+    pub fn is_denied(&self) -> bool {
+        let told = self.cause::<io::Error>().map(io::Error::kind);
+        let told = told.or_else(|| self.cause::<Errno>().map(|errno| errno.kind()));
+        told == Some(io::ErrorKind::PermissionDenied)
+    }
+
+    /// What failed underneath, if a `T` is among it.
+    pub fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+        self.causes().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// What failed underneath, from the top down.
+    fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        iter::successors(self.source(), |&cause| cause.source())
+    }
 }
 
 impl From<getrandom::Error> for Error {
@@ -83,12 +128,7 @@ impl fmt::Display for Error {
             write!(f, ", TPM_RC 0x{rc:x}")?;
         }
         f.write_str(")")?;
-        let mut cause = self.source();
-        while let Some(inner) = cause {
-            write!(f, ": {inner}")?;
-            cause = inner.source();
-        }
-        Ok(())
+        self.causes().try_for_each(|cause| write!(f, ": {cause}"))
     }
 }
 

@@ -58,19 +58,31 @@ pub struct Distrust {
     reason: Reason,
 }
 
+/// Why a place is not used.
 #[derive(Debug)]
-enum Reason {
+pub enum Reason {
+    /// The system refused.
     Io(io::Error),
+    /// Its path depends on the working directory.
     Relative,
+    /// Something else stands where the directory should be.
     NotADirectory,
+    /// Something else stands where the file should be.
     NotAFile,
+    /// It belongs to this user, who is neither root nor us.
     Owner(u32),
+    /// Others may write it, by this mode.
     Mode(u32),
 }
 
 impl Distrust {
     fn new(path: &Path, reason: Reason) -> Self {
         Self { path: path.to_owned(), reason }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &Reason {
+        &self.reason
     }
 
     /// What the system said, where it refused rather than we.
@@ -86,7 +98,7 @@ impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.path.display())?;
         match &self.reason {
-            Reason::Io(error) => write!(f, "cannot be used: {error}"),
+            Reason::Io(_) => f.write_str("cannot be used"),
             Reason::Relative => f.write_str("is not an absolute path"),
             Reason::NotADirectory => f.write_str("is not a directory"),
             Reason::NotAFile => f.write_str("is not a regular file"),
@@ -98,7 +110,11 @@ impl fmt::Display for Distrust {
     }
 }
 
-impl std::error::Error for Distrust {}
+impl std::error::Error for Distrust {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.io_error().map(|error| error as _)
+    }
+}
 
 /// Which file it is, whatever its name: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What goes wrong below, as PKCS#11 names it. The one place where SQLite's and the file system's
 //! errors become a `CKR_`.
 
+use std::error::Error as StdError;
 use std::io::ErrorKind;
 
 use cryptoki_sys::{
@@ -10,13 +11,13 @@ use cryptoki_sys::{
 };
 use rusqlite::{ErrorCode, ffi};
 
-use crate::error::Error;
+use crate::error::{About, Error};
 use crate::os::directory::Distrust;
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let rv = error.sqlite_error().map_or(CKR_TOKEN_NOT_RECOGNIZED, ck_rv);
-        Self::because(rv, "the store", error)
+        Self::because(rv, "the store", error).concerning(About::Store)
     }
 }
 
@@ -65,16 +66,19 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
 /// A store that cannot be opened is a token that is not there: the application goes on without.
 pub(super) fn unreachable(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
-        Some(ErrorCode::CannotOpen) => {
-            Error::because(CKR_TOKEN_NOT_PRESENT, "the store cannot be opened", error)
-        }
+        Some(ErrorCode::CannotOpen) => absent("the store cannot be opened", error),
         _ => error.into(),
     }
 }
 
 /// A place that is not to be trusted or cannot be read holds no token.
 pub(super) fn distrusted(distrust: Distrust) -> Error {
-    Error::because(CKR_TOKEN_NOT_PRESENT, "the store is not used", distrust)
+    absent("the store is not used", distrust)
+}
+
+/// Without a store there is no token.
+fn absent(why: &'static str, cause: impl StdError + Send + Sync + 'static) -> Error {
+    Error::because(CKR_TOKEN_NOT_PRESENT, why, cause).concerning(About::Store)
 }
 
 /// A place where nothing can be made.
@@ -87,5 +91,5 @@ pub(super) fn not_created(distrust: Distrust) -> Error {
         Some(_) => CKR_DEVICE_ERROR,
         None => CKR_TOKEN_NOT_PRESENT,
     };
-    Error::because(rv, "the store cannot be created", distrust)
+    Error::because(rv, "the store cannot be created", distrust).concerning(About::Store)
 }

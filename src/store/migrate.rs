@@ -3,7 +3,7 @@
 use cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED;
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::error::{Error, Result};
+use crate::error::{About, Error, Result};
 
 /// `MIGRATIONS[n]` brings a version `n` store to version `n + 1`. Released entries never change.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../sql/0001_store.sql")];
@@ -38,10 +38,10 @@ pub(super) fn version(db: &Connection, migrations: &[&str]) -> Result<Version> {
     let done = usize::try_from(version).ok().filter(|done| application == APPLICATION && *done > 0);
     match done {
         None => Err(Error::new(CKR_TOKEN_NOT_RECOGNIZED, "the file is not a store of ours")),
-        Some(done) if done > migrations.len() => Err(Error::new(
-            CKR_TOKEN_NOT_RECOGNIZED,
-            format!("store version {done} is newer than this library"),
-        )),
+        Some(done) if done > migrations.len() => {
+            let why = format!("store version {done} is newer than this library");
+            Err(Error::new(CKR_TOKEN_NOT_RECOGNIZED, why).concerning(About::NewerStore))
+        }
         Some(done) if done < migrations.len() => Ok(Version::Older(done)),
         Some(_) => Ok(Version::Current),
     }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::in_flight::InFlight;
 use super::migrate::{self, MIGRATIONS, Version};
 use super::{FILE, ObjectId, error};
-use crate::error::{Error, Result};
+use crate::error::{About, Error, Result};
 use crate::os::directory::{FileIdentity, StoreLocation};
 
 /// How long a call waits for the transactions of others.
@@ -173,7 +173,8 @@ impl Store {
             self.open = None;
         }
         let Some(db) = self.connection()? else {
-            return Err(Error::new(CKR_TOKEN_NOT_PRESENT, "the store was taken away"));
+            let why = "the store was taken away";
+            return Err(Error::new(CKR_TOKEN_NOT_PRESENT, why).concerning(About::Store));
         };
         if db.is_readonly("main")? {
             let why = "this user may not write the store";

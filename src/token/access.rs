@@ -7,7 +7,7 @@ use cryptoki_sys::{
     CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED,
 };
 
-use crate::error::{Error, Result};
+use crate::error::{About, Error, Result};
 use crate::os::secret::LockedSecret;
 use crate::provider::{Provider, SlotState};
 use crate::slot::{hierarchy_of, slot_of};
@@ -93,10 +93,8 @@ impl Provider {
         if hierarchy == Hierarchy::Null {
             return Ok(None);
         }
-        Err(Error::new(
-            CKR_TOKEN_NOT_RECOGNIZED,
-            "another TPM made this token, or this one was cleared since",
-        ))
+        let why = "another TPM made this token, or this one was cleared since";
+        Err(Error::new(CKR_TOKEN_NOT_RECOGNIZED, why).concerning(About::ForeignToken))
     }
 
     /// Looks again whether the slot's token is this TPM's, after the TPM refused something of it:
@@ -200,14 +198,14 @@ impl Provider {
     ///
     /// Errors: `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn check_present(&self, hierarchy: Hierarchy) -> Result<()> {
-        let absent = |why| Err(Error::new(CKR_TOKEN_NOT_PRESENT, why));
+        let absent = |why| Error::new(CKR_TOKEN_NOT_PRESENT, why);
         if self.engine.turn().is_err() {
-            return absent("no TPM answers");
+            return Err(absent("no TPM answers"));
         }
         let disabled = |status: Option<Status>| status.is_some_and(|s| !s.enabled(hierarchy));
         let last = *self.last_status.lock();
         if disabled(last) && disabled(self.status()) {
-            return absent("the hierarchy is disabled");
+            return Err(absent("the hierarchy is disabled"));
         }
         let unrecognized = self.is_unrecognized(hierarchy);
         if hierarchy == Hierarchy::Owner {
@@ -217,7 +215,7 @@ impl Provider {
         if there || self.config.show_slots.shows(hierarchy.name()) {
             return Ok(());
         }
-        absent("the slot's token is not initialised")
+        Err(absent("the slot's token is not initialised").concerning(About::NoTokenYet))
     }
 
     fn slot(&self, hierarchy: Hierarchy) -> &crate::os::lock::Lock<SlotState> {

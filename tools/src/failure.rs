@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use hierarkey::cryptoki::*;
-use hierarkey::error::Error;
+use hierarkey::error::{About, Error};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -125,7 +125,7 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let told = error.to_string();
-        let refused = told.contains("Permission denied");
+        let about = error.about();
         let (kind, message) = match error.ck_rv() {
             CKR_PIN_INCORRECT => (
                 Kind::Pin,
@@ -146,23 +146,23 @@ impl From<Error> for Failure {
                 Kind::NotFound,
                 "the slot has no token yet: make one with `hierarkey token init`".into(),
             ),
-            CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED if refused => {
+            CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED if error.is_denied() => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
             }
             // Slots that show no token before it is made.
-            CKR_TOKEN_NOT_PRESENT if told.contains("is not initialised") => (
+            CKR_TOKEN_NOT_PRESENT if about == Some(About::NoTokenYet) => (
                 Kind::NotFound,
                 "the slot has no token yet: make one with `hierarkey token init --slot SLOT`"
                     .into(),
             ),
             // The place of the store is at fault, not the TPM.
-            CKR_TOKEN_NOT_PRESENT if told.starts_with("the store") => {
+            CKR_TOKEN_NOT_PRESENT if about == Some(About::Store) => {
                 (Kind::Input, format!("{told}; `hierarkey doctor` says what to change"))
             }
             CKR_TOKEN_NOT_PRESENT | CKR_DEVICE_REMOVED => {
                 (Kind::NoTpm, format!("{told}; `hierarkey doctor` says what to change"))
             }
-            CKR_TOKEN_NOT_RECOGNIZED if told.contains("was cleared") => (
+            CKR_TOKEN_NOT_RECOGNIZED if about == Some(About::ForeignToken) => (
                 Kind::Failed,
                 format!(
                     "{told}; if its keys are lost, `hierarkey token remove --slot SLOT \
@@ -187,11 +187,11 @@ impl From<Error> for Failure {
             | CKR_TEMPLATE_INCONSISTENT
             | CKR_TEMPLATE_INCOMPLETE
             | CKR_DOMAIN_PARAMS_INVALID => (Kind::Input, told),
-            CKR_DEVICE_ERROR if refused => {
+            CKR_DEVICE_ERROR if error.is_denied() => {
                 (Kind::Denied, format!("{told}; `hierarkey doctor` says what to change"))
             }
             // Not a refusal of the TPM's: there is no answer, or none that can be believed.
-            CKR_DEVICE_ERROR if error.tpm_rc().is_none() && !told.starts_with("the store") => {
+            CKR_DEVICE_ERROR if error.tpm_rc().is_none() && about != Some(About::Store) => {
                 (Kind::NoTpm, format!("{told}; `hierarkey doctor` says what to change"))
             }
             _ => (Kind::Failed, told),

@@ -300,12 +300,11 @@ pub fn why_absent(admin: &Admin, error: Error) -> Failure {
 
 /// The TPM does not answer.
 pub fn no_tpm(admin: &Admin, cause: &Error) -> Failure {
-    let told = cause.to_string();
-    let kind = if told.contains("Permission denied") { Kind::Denied } else { Kind::NoTpm };
+    let kind = if cause.is_denied() { Kind::Denied } else { Kind::NoTpm };
     let address = admin.tpm_address();
     Failure::new(
         kind,
-        format!("the TPM at {address} does not answer: {told}; `hierarkey doctor` says more"),
+        format!("the TPM at {address} does not answer: {cause}; `hierarkey doctor` says more"),
     )
 }
 

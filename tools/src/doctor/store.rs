@@ -7,6 +7,8 @@ use hierarkey::admin::Admin;
 use hierarkey::cryptoki::{
     CKF_TOKEN_INITIALIZED, CKF_USER_PIN_INITIALIZED, CKR_TOKEN_NOT_RECOGNIZED,
 };
+use hierarkey::error::{About, Error};
+use hierarkey::os::directory::{Distrust, Reason};
 use hierarkey::slot::slot_of;
 use hierarkey::store::Sharing;
 use hierarkey::tpm::Hierarchy;
@@ -21,7 +23,7 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
     examination.check(
         "store",
         match &readable {
-            Err(error) => unusable(admin, &error.to_string()),
+            Err(error) => unusable(admin, error),
             Ok(None) => note(
                 format!("there is no store at {} yet", location.directory.display()),
                 "`hierarkey token init` makes it",
@@ -55,27 +57,28 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
     }
 }
 
-fn unusable(admin: &Admin, told: &str) -> Vec<Finding> {
+fn unusable(admin: &Admin, error: &Error) -> Vec<Finding> {
     let directory = admin.store_directory();
-    let remedy = if told.contains("newer than this library") {
-        "a newer Hierarkey wrote it: install that one again".to_owned()
-    } else if told.contains("may be written by others") {
-        format!(
+    let remedy = match error.cause().map(Distrust::reason) {
+        _ if error.about() == Some(About::NewerStore) => {
+            "a newer Hierarkey wrote it: install that one again".to_owned()
+        }
+        Some(Reason::Mode(_)) => format!(
             "chmod go-w {0} {0}/*, or say in the configuration who shares it",
             directory.display()
-        )
-    } else if told.contains("belongs to user") {
-        format!("give it to root or to its user: chown -R USER {}", directory.display())
-    } else if told.contains("Permission denied") {
-        format!(
+        ),
+        Some(Reason::Owner(_)) => {
+            format!("give it to root or to its user: chown -R USER {}", directory.display())
+        }
+        _ if error.is_denied() => format!(
             "ask who owns {} to share it ([store] sharing in the configuration), or use a store of \
              your own: HIERARKEY_STORE",
             directory.display()
-        )
-    } else {
-        "put back the last copy of it that is whole; keys that are not in it are lost".to_owned()
+        ),
+        _ => "put back the last copy of it that is whole; keys that are not in it are lost"
+            .to_owned(),
     };
-    problem(format!("{}: {told}", directory.display()), remedy)
+    problem(format!("{}: {error}", directory.display()), remedy)
 }
 
 fn permissions(admin: &Admin) -> Vec<Finding> {

@@ -223,16 +223,16 @@ fn from_scalar(params: &[u8], scalar: &[u8], point: Option<&[u8]>) -> Result<Pri
 }
 
 fn from_pkcs12(file: &[u8], ask: Ask<'_>) -> Result<Contents> {
+    use p12_keystore::error::Error;
     use p12_keystore::{KeyStore, KeyStoreEntry};
     let passphrase = ask()?;
     let passphrase = std::str::from_utf8(&passphrase).map_err(|_| wrong_passphrase())?;
     let store = KeyStore::from_pkcs12(file, passphrase).map_err(|error| {
-        let text = error.to_string();
-        let lower = text.to_lowercase();
-        if lower.contains("mac") || lower.contains("password") || lower.contains("pad") {
+        // What decryption with a wrong key comes to.
+        if matches!(error, Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_)) {
             wrong_passphrase()
         } else {
-            bad(format!("PKCS#12 that cannot be read: {text}"))
+            bad(format!("PKCS#12 that cannot be read: {error}"))
         }
     })?;
     let mut contents = Contents::default();
