@@ -67,6 +67,7 @@ answers! {
     "uri" => uri::UriReport,
     "disk check" => disk::CheckReport,
     "disk passphrase" => disk::PassphraseReport,
+    "disk store" => disk::StoreReport,
     "setup disk" => setup::SetupReport,
     "setup openvpn" => setup::SetupReport,
     "setup strongswan" => setup::SetupReport,

@@ -194,3 +194,13 @@ fn a_key_that_is_gone_or_not_the_only_one_is_no_guess() {
     let said = rig.refused(&words, 6);
     assert!(said.contains("deleted"), "{said}");
 }
+
+#[test]
+fn the_directory_of_the_store_is_told_where_nothing_is_there_yet() {
+    let rig = Rig::new();
+    rig.tpm.stop();
+    let directory = rig.store();
+    assert_eq!(rig.ok(&["disk", "store"]).text(), format!("{}\n", directory.display()));
+    let told = rig.json(&["disk", "store"]);
+    assert_eq!(told["directory"], directory.to_str().unwrap());
+}

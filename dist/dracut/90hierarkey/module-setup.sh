@@ -18,7 +18,7 @@ installkernel() {
 }
 
 install() {
-    local store=/var/lib/hierarkey file directory
+    local store file directory config=$dracutsysrootdir/etc/hierarkey/hierarkey.toml
     # What is loaded by name at run time, and so is in no list of needed libraries; and what it needs:
     # dracut looks at files that may be executed only, which libraries need not be.
     # shellcheck disable=SC2154 # dracut sets libdirs and initdir
@@ -32,12 +32,9 @@ install() {
     done
     inst_simple /usr/share/p11-kit/modules/hierarkey.module
     inst_multiple -o /etc/pkcs11/pkcs11.conf /etc/pkcs11/modules/hierarkey.module /etc/hierarkey/hierarkey.toml
-    # Another directory for the store, if the configuration names one.
-    if [[ -r $dracutsysrootdir/etc/hierarkey/hierarkey.toml ]]; then
-        file=$(sed -n 's/^[[:space:]]*directory[[:space:]]*=[[:space:]]*"\(.*\)".*/\1/p' \
-            "$dracutsysrootdir/etc/hierarkey/hierarkey.toml")
-        store=${file:-$store}
-    fi
+    # As it will be looked for in the RAM disk: with no home and none of this shell's variables.
+    [[ -r $config ]] || config=
+    store=$(env -i PATH="$PATH" ${config:+HIERARKEY_CONF="$config"} hierarkey disk store) || return 1
     if [[ ! -r $dracutsysrootdir$store/hierarkey.sqlite3 ]]; then
         dfatal "hierarkey: there is no store in $store"
         return 1

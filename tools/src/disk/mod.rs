@@ -34,6 +34,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Print the passphrase that opens a volume, as the token's key decrypts it
     Passphrase(PassphraseArguments),
+    /// Print the directory of the store, which whatever makes a RAM disk takes along
+    Store,
 }
 
 #[derive(Args)]
@@ -92,6 +94,18 @@ impl Report for PassphraseReport {
     }
 }
 
+/// What `disk store` answers.
+#[derive(Serialize, JsonSchema)]
+pub struct StoreReport {
+    pub directory: PathBuf,
+}
+
+impl Report for StoreReport {
+    fn text(&self, _: Style) -> String {
+        format!("{}\n", self.directory.display())
+    }
+}
+
 pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
     match command {
         Command::Check(CheckArguments { what }) => out.show(&look(admin, &what)?.report),
@@ -101,6 +115,7 @@ pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
             let secret = lock.open()?;
             out.show(&PassphraseReport { passphrase: Base64::encode_string(&secret) })
         }
+        Command::Store => out.show(&StoreReport { directory: admin.store_directory() }),
     }
 }
 
