@@ -181,10 +181,11 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn facts() -> TokenFacts {
+    /// A token that URIs of tests name, here and where they are read.
+    pub fn facts() -> TokenFacts {
         TokenFacts {
             label: "my token".into(),
             serial: "0123abcd".into(),

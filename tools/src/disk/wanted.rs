@@ -79,16 +79,7 @@ fn unescape(value: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uri;
-
-    fn facts() -> TokenFacts {
-        TokenFacts {
-            label: "my token".into(),
-            serial: "0123abcd".into(),
-            manufacturer: "IBM".into(),
-            model: "SW TPM".into(),
-        }
-    }
+    use crate::uri::{self, tests::facts};
 
     fn is(uri: &str) -> bool {
         Wanted::parse(uri).is_some_and(|wanted| wanted.is(&facts()))
