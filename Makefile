@@ -145,6 +145,11 @@ install: ## all of it, with manual, completions and configuration (DESTDIR, pref
 	@# An administrator's own settings stay.
 	test -e "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml" || \
 		install -m 0644 dist/hierarkey.toml "$(DESTDIR)$(sysconfdir)/hierarkey/hierarkey.toml"
+	@# On the machine itself, the groups and the system's store now: made at the next boot, the store would take the place
+	@# of one that root had come to use meanwhile.
+	if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v systemd-sysusers >/dev/null && command -v systemd-tmpfiles >/dev/null; then \
+		systemd-sysusers "$(sysusersdir)/hierarkey.conf" && systemd-tmpfiles --create "$(tmpfilesdir)/hierarkey.conf"; \
+	fi
 
 uninstall: ## what install put there; configuration and stores stay
 	rm -f "$(DESTDIR)$(libdir)/pkcs11/libhierarkey.so" "$(DESTDIR)$(bindir)/hierarkey" "$(DESTDIR)$(p11dir)/hierarkey.module" \

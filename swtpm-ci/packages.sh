@@ -25,7 +25,7 @@ built=${built:+$(readlink -f "$built")}
 suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
 libraries=/usr/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 clean=$work/clean
-trap 'umount "$clean/proc" 2>/dev/null || true; clean_up' EXIT
+trap 'umount "$clean/mnt" "$clean/proc" 2>/dev/null || true; clean_up' EXIT
 
 # What users of the package may have beside it; what it needs, apt brings.
 clean_root() {
@@ -145,11 +145,16 @@ is_removed() {
     [ "$(sum)" = "$before" ]
     is_shared_by_two_groups
 }
-# From source: what make install puts in place, and a directory that nobody made yet.
+# From source: what make install puts in place, and a directory that nobody made yet; and as it is made where the files were put by DESTDIR.
 installs_from_source() {
     rm -f "$clean"/usr/lib/*.d/hierarkey.conf
-    make --no-print-directory install DESTDIR="$clean" prefix=/usr ${built:+built="$built"}
     mv "$clean/var/lib/hierarkey" "$clean/var/lib/hierarkey.kept"
+    inside apt-get -q install make >"$work/make.log" 2>&1 || { cat "$work/make.log"; return 1; }
+    mount --bind "$root" "$clean/mnt"
+    inside make -C /mnt --no-print-directory install libdir="$libraries" ${built:+built="/mnt${built#"$root"}"}
+    umount "$clean/mnt"
+    is_shared_by_two_groups
+    inside rmdir /var/lib/hierarkey
     steps source
     is_shared_by_two_groups
     inside rmdir /var/lib/hierarkey

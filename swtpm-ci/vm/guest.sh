@@ -9,8 +9,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 printf -- '---- %s, boot %s: up for %s s\n' "$scenario" "$boot" "$(cut -d. -f1 /proc/uptime)"
 if [ "$boot" = 1 ]; then
     tar -C / --no-overwrite-dir -xf /rig/install.tar
-    # What a package's scripts do: the groups and the system's store are there at once. From the next boot on they would be
-    # anyway, and the store that was used until then no longer.
+    # What a package's scripts do, and make install without DESTDIR.
     systemd-sysusers hierarkey.conf
     systemd-tmpfiles --create hierarkey.conf
 fi
