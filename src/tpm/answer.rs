@@ -1,16 +1,12 @@
 //! What the parameters of a response say, in the shapes that callers have.
 
-use std::result::Result as StdResult;
-
 use tss_esapi::constants::tss as tpm2;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::tpm::exchange::Failure;
+use crate::tpm::exchange::{Attempt, Failure};
 use crate::tpm::wire::{Reader, malformed};
 use crate::tpm::{Blob, Key, SecretBytes};
-
-type Attempt<T> = StdResult<T, Failure>;
 
 /// The first TPM2B of the parameters.
 pub(super) fn first_sized(parameters: &[u8]) -> Attempt<&[u8]> {

@@ -5,7 +5,6 @@
 //! The policy is run for one command and ends with it: key, approver and policy session are gone from
 //! the TPM when the turn ends.
 
-use std::result::Result as StdResult;
 use std::sync::Arc;
 
 use cryptoki_sys::CKR_USER_NOT_LOGGED_IN;
@@ -14,13 +13,11 @@ use tss_esapi::constants::tss as tpm2;
 use crate::error::{Error, Result};
 use crate::tpm::auth_session::{AuthSession, CONTINUE};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Handle, Use};
 use crate::tpm::public::needs_approval;
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::Writer;
 use crate::tpm::{Approver, Auth, Key, SecretBytes};
-
-type Attempt<T> = StdResult<T, Failure>;
 
 impl Turn<'_> {
     /// Uses keys whose policy asks for it with the authorization of `approver`, until the turn ends.

@@ -1,19 +1,15 @@
 //! What this TPM can do and how it fares. TPM 2.0 Part 2, "TPM_PT" and "TPM_CAP"; Part 3,
 //! TPM2_GetCapability, TPM2_TestParms, TPM2_ReadClock.
 
-use std::collections::BTreeSet;
-use std::result::Result as StdResult;
-
 use cryptoki_sys::CKR_DEVICE_ERROR;
+use std::collections::BTreeSet;
 use tss_esapi::constants::tss as tpm2;
 
 use crate::error::{Error, Result};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure};
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{Abilities, Clock, Firmware, Status};
-
-type Attempt<T> = StdResult<T, Failure>;
 
 /// Properties asked for in one go: every answer fits a TPM's buffer with them.
 const MANY: u32 = 127;
@@ -36,17 +32,14 @@ fn ask(
 ) -> Attempt<(bool, u32, Vec<u8>)> {
     let command = Command::new(tpm2::TPM2_CC_GetCapability)?
         .parameters(Writer::new().u32(capability).u32(property).u32(count));
-    let response = turn.send(command, Authorization::None)?;
-    let read = || -> Result<_> {
-        let mut reader = Reader::new(&response.parameters);
+    turn.send(command, Authorization::None)?.read(|reader| {
         let more = reader.u8()? != 0;
         if reader.u32()? != capability {
             return Err(Error::new(CKR_DEVICE_ERROR, "another capability than asked for"));
         }
         let count = reader.u32()?;
         Ok((more, count, reader.rest().to_vec()))
-    };
-    read().map_err(Failure::Altered)
+    })
 }
 
 /// A whole list, however many commands it takes. `entry` reads one entry and tells the number to go
@@ -87,30 +80,19 @@ fn properties(turn: &mut Turn<'_>, first: u32, count: u32) -> Attempt<Vec<(u32, 
 }
 
 /// Handles of a range that the TPM has: transient objects, loaded auth sessions.
-pub(super) fn handles(turn: &mut Turn<'_>, first: u32) -> Result<Vec<u32>> {
-    let mut handles = Vec::new();
-    let asked = list(turn, tpm2::TPM2_CAP_HANDLES, first, |reader| {
+pub(super) fn handles(turn: &mut Turn<'_>, first: u32) -> Attempt<Vec<u32>> {
+    let mut handles = list(turn, tpm2::TPM2_CAP_HANDLES, first, |reader| {
         let handle = reader.u32()?;
         Ok((handle, handle))
+    })?;
+    // Asked for loaded auth sessions, the TPM lists policy sessions among them, under the handles of
+    // their own type.
+    let auth_sessions = first >> 24 == u32::from(tpm2::TPM2_HT_LOADED_SESSION);
+    handles.retain(|handle| {
+        let kind = handle >> 24;
+        kind == first >> 24 || auth_sessions && kind == u32::from(tpm2::TPM2_HT_POLICY_SESSION)
     });
-    match asked {
-        Ok(found) => {
-            // Asked for loaded auth sessions, the TPM lists policy sessions among them, under the
-            // handles of their own type.
-            let sessions = first >> 24 == u32::from(tpm2::TPM2_HT_LOADED_SESSION);
-            handles.extend(found.into_iter().filter(|handle| {
-                let kind = handle >> 24;
-                kind == first >> 24 || sessions && kind == u32::from(tpm2::TPM2_HT_POLICY_SESSION)
-            }));
-            Ok(handles)
-        }
-        Err(Failure::Rc(name, rc) | Failure::Tried(name, rc)) => {
-            Err(crate::tpm::rc::error(name, rc, false))
-        }
-        Err(Failure::Altered(error) | Failure::Transport(error) | Failure::Refused(error)) => {
-            Err(error)
-        }
-    }
+    Ok(handles)
 }
 
 pub(super) fn status(turn: &mut Turn<'_>) -> Attempt<Status> {
@@ -130,9 +112,8 @@ pub(super) fn status(turn: &mut Turn<'_>) -> Attempt<Status> {
 }
 
 pub(super) fn clock(turn: &mut Turn<'_>) -> Attempt<Clock> {
-    let response = turn.send(Command::new(tpm2::TPM2_CC_ReadClock)?, Authorization::None)?;
-    let read = || -> Result<_> {
-        let mut reader = Reader::new(&response.parameters);
+    let command = Command::new(tpm2::TPM2_CC_ReadClock)?;
+    turn.send(command, Authorization::None)?.read(|reader| {
         let _time = reader.u64()?;
         let clock = Clock {
             clock: reader.u64()?,
@@ -140,10 +121,9 @@ pub(super) fn clock(turn: &mut Turn<'_>) -> Attempt<Clock> {
             restart_count: reader.u32()?,
         };
         let _safe = reader.u8()?;
-        reader.end()?;
+        reader.clone().end()?;
         Ok(clock)
-    };
-    read().map_err(Failure::Altered)
+    })
 }
 
 pub(super) fn firmware(turn: &mut Turn<'_>) -> Attempt<Firmware> {

@@ -6,7 +6,7 @@ use cryptoki_sys::CKR_TOKEN_NOT_PRESENT;
 
 use crate::error::{Error, Result};
 use crate::os::lock::Lock;
-use crate::tpm::exchange::{Authorization, Command, Failure, Response};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Response};
 use crate::tpm::link::{Leftovers, Link, Sharing, Taken};
 use crate::tpm::loaded::Loaded;
 use crate::tpm::rc::{Class, classify};
@@ -134,7 +134,7 @@ impl Turn<'_> {
         &mut self,
         command: Command,
         authorization: Authorization<'_>,
-    ) -> std::result::Result<Response, Failure> {
+    ) -> Attempt<Response> {
         match self.state.link.as_mut() {
             Some(link) => command.send(link.as_mut(), authorization),
             None => Err(Failure::Refused(Error::bug("a turn without a link"))),
@@ -173,7 +173,7 @@ impl Turn<'_> {
         }
     }
 
-    fn flush_once(&mut self, handle: u32) -> std::result::Result<Response, Failure> {
+    fn flush_once(&mut self, handle: u32) -> Attempt<Response> {
         let command = Command::new(tpm2::TPM2_CC_FlushContext)?;
         self.send(command.parameters(Writer::new().u32(handle)), Authorization::None)
     }

@@ -26,6 +26,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// Longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
+/// What a command gives, or a few that are made again together (`recovery.rs`).
+pub type Attempt<T> = std::result::Result<T, Failure>;
+
 /// Why a command gave nothing.
 #[derive(Debug)]
 pub enum Failure {
@@ -110,6 +113,13 @@ pub struct Response {
     pub parameters: SecretBytes,
 }
 
+impl Response {
+    /// What `shape` reads in its parameters. One that they have not was not the TPM's answer.
+    pub fn read<'a, T>(&'a self, shape: impl FnOnce(&mut Reader<'a>) -> Result<T>) -> Attempt<T> {
+        shape(&mut Reader::new(&self.parameters)).map_err(Failure::Altered)
+    }
+}
+
 impl Command {
     /// The command `code` (TPM_CC) without handles and parameters.
     pub fn new(code: u32) -> Result<Self> {
@@ -147,7 +157,7 @@ impl Command {
         mut self,
         link: &mut dyn Link,
         authorization: Authorization<'_>,
-    ) -> std::result::Result<Response, Failure> {
+    ) -> Attempt<Response> {
         let mut uses = match authorization {
             Authorization::None => {
                 check(self.rule, false, false, false)?;
@@ -227,7 +237,7 @@ impl Command {
         area: &[u8],
         uses: &mut [Use<'_>],
         nonces: &[Nonce],
-    ) -> std::result::Result<Response, Failure> {
+    ) -> Attempt<Response> {
         let mut body = Writer::new();
         for handle in &self.handles {
             body = body.u32(handle.number);
@@ -244,11 +254,7 @@ impl Command {
 
     /// Sends the same bytes until the TPM does not ask for another try: a try refused with
     /// TPM_RC_RETRY changes nothing, not even a nonce.
-    fn transmit(
-        &self,
-        link: &mut dyn Link,
-        packet: &[u8],
-    ) -> std::result::Result<Vec<u8>, Failure> {
+    fn transmit(&self, link: &mut dyn Link, packet: &[u8]) -> Attempt<Vec<u8>> {
         let limit = match self.rule.command {
             tpm2::TPM2_CC_Create | tpm2::TPM2_CC_CreatePrimary => KEY_GENERATION,
             _ => ANSWER,
@@ -276,7 +282,7 @@ impl Command {
         tag: u16,
         uses: &mut [Use<'_>],
         nonces: &[Nonce],
-    ) -> std::result::Result<Response, Failure> {
+    ) -> Attempt<Response> {
         let parse = || -> Result<(u32, Vec<u8>, Reader<'_>)> {
             let mut reader = Reader::new(response);
             if reader.u16()? != tag {

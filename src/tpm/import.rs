@@ -12,7 +12,7 @@ use crate::tpm::exchange::{Authorization, Command, Failure, Use};
 use crate::tpm::public::{object_name, outside_template, public_key};
 use crate::tpm::rc::{self, Class, classify};
 use crate::tpm::recovery::Repeat;
-use crate::tpm::wire::{Reader, Writer};
+use crate::tpm::wire::Writer;
 use crate::tpm::{Auth, Blob, KeyTemplate, OutsideKey, Primary, PublicKey, SecretBytes};
 
 /// Bytes of the symmetric key that a storage key wraps with, and of a block.
@@ -50,9 +50,10 @@ impl Turn<'_> {
                 let used = Use { session: &mut *session, auth: &[], attributes: CONTINUE };
                 let response =
                     turn.send(command, Authorization::Sessions(vec![used])).map_err(refused)?;
-                let mut reader = Reader::new(&response.parameters);
-                let private = reader.whole_sized().map_err(Failure::Altered)?.to_vec();
-                reader.end().map_err(Failure::Altered)?;
+                let private = response.read(|reader| {
+                    let private = reader.whole_sized()?.to_vec();
+                    reader.clone().end().map(|()| private)
+                })?;
                 let blob = Blob { public: public.clone(), private };
                 let handle = turn.load_temporary(&loaded, &blob, session).map_err(refused)?;
                 turn.flush_temporary(handle.number);

@@ -1,8 +1,6 @@
 //! The operations of [`Tpm`]: each is one or a few commands, begun anew as a whole when the TPM was
 //! restarted or full in between.
 
-use std::result::Result as StdResult;
-
 use cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED;
 use tss_esapi::constants::tss as tpm2;
 use zeroize::Zeroizing;
@@ -10,11 +8,11 @@ use zeroize::Zeroizing;
 use crate::error::Result;
 use crate::tpm::answer::{changed, first_sized, padded, signature};
 use crate::tpm::approval::repeat;
-use crate::tpm::auth_session::{DECRYPT, ENCRYPT};
+use crate::tpm::auth_session::{AuthSession, DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Handle, Use};
 use crate::tpm::link::Sharing;
-use crate::tpm::loaded::KeptSession;
+use crate::tpm::loaded::{KeptSession, LoadedPrimary};
 use crate::tpm::public::{is_counted, key_template, needs_approval, public_key, seal_template};
 use crate::tpm::rc::{self, Class, classify};
 use crate::tpm::recovery::Repeat;
@@ -24,8 +22,6 @@ use crate::tpm::{
     KeyKind, KeyTemplate, OutsideKey, Primary, PublicKey, Scheme, SealTemplate, SecretBytes,
     Status, Tpm, capability,
 };
-
-type Attempt<T> = StdResult<T, Failure>;
 
 impl Tpm for Turn<'_> {
     fn status(&mut self) -> Result<Status> {
@@ -335,11 +331,11 @@ impl Turn<'_> {
             let used = Use { session, auth: &[], attributes: attributes | DECRYPT };
             turn.send(command, Authorization::Sessions(vec![used]))
         })?;
-        let mut reader = Reader::new(&response.parameters);
-        let mut part = || reader.whole_sized().map(<[u8]>::to_vec).map_err(Failure::Altered);
-        let private = part()?;
-        let public = part()?;
-        Ok(Blob { public, private })
+        response.read(|reader| {
+            let private = reader.whole_sized()?.to_vec();
+            let public = reader.whole_sized()?.to_vec();
+            Ok(Blob { public, private })
+        })
     }
 
     /// Loads U, S, P or a key to be copied in a salted session, sends one command that its authValue
@@ -394,19 +390,13 @@ impl Turn<'_> {
 
     /// A key that stays loaded, and the auth session to use it in.
     pub(super) fn key_in_session(&mut self, key: &Key<'_>) -> Attempt<(KeptSession, Handle)> {
-        let (kept, handle) = match self.sharing {
+        match self.sharing {
             Sharing::Alone => {
                 let parent = self.parent(key.parent)?;
                 let mut kept = self.session(Some((&parent, key.parent)))?;
-                let loaded = match self.state.loaded.key(key.blob) {
-                    Some(handle) => Ok(handle),
-                    None => self.load(&parent, key.blob, Some(&mut kept.session)),
-                };
-                match loaded {
-                    Ok(handle) => (kept, handle),
-                    Err(failure) => {
-                        return self.in_session(kept, false, |_, _, _| Err(failure));
-                    }
+                match self.load_kept(&parent, key.blob, Some(&mut kept.session)) {
+                    Ok(handle) => Ok((kept, handle)),
+                    Err(failure) => self.in_session(kept, false, |_, _, _| Err(failure)),
                 }
             }
             Sharing::ResourceManager => {
@@ -414,18 +404,26 @@ impl Turn<'_> {
                     Some(handle) => handle,
                     None => {
                         let parent = self.parent(key.parent)?;
-                        self.load(&parent, key.blob, None)?
+                        self.load_kept(&parent, key.blob, None)?
                     }
                 };
-                if self.state.loaded.key(key.blob).is_none() {
-                    self.state.loaded.add_key(key.blob, handle.clone());
-                }
-                (self.unsalted_session()?, handle)
+                Ok((self.unsalted_session()?, handle))
             }
-        };
-        if self.state.loaded.key(key.blob).is_none() {
-            self.state.loaded.add_key(key.blob, handle.clone());
         }
-        Ok((kept, handle))
+    }
+
+    /// The handle of a key that stays loaded, which it may be already.
+    fn load_kept(
+        &mut self,
+        parent: &LoadedPrimary,
+        blob: &Blob,
+        session: Option<&mut AuthSession>,
+    ) -> Attempt<Handle> {
+        if let Some(handle) = self.state.loaded.key(blob) {
+            return Ok(handle);
+        }
+        let handle = self.load(parent, blob, session)?;
+        self.state.loaded.add_key(blob, handle.clone());
+        Ok(handle)
     }
 }

@@ -1,25 +1,21 @@
 //! Primary keys, auth sessions, and what is loaded under them: what every operation begins with.
 
-use std::result::Result as StdResult;
-
 use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_TOKEN_NOT_RECOGNIZED};
 use tss_esapi::constants::tss as tpm2;
 
 use crate::error::Error;
 use crate::tpm::auth_session::{AuthSession, CONTINUE, Salt, nonce};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Handle, Response, Use};
 use crate::tpm::link::Sharing;
 use crate::tpm::loaded::{KeptSession, LoadedPrimary};
 use crate::tpm::public::{object_name, primary_template, public_key};
-use crate::tpm::wire::{Reader, Writer};
+use crate::tpm::wire::Writer;
 use crate::tpm::{Auth, Blob, Hierarchy, Primary};
 
 /// Where the owner hierarchy's storage primary key is kept by convention (TCG TPM v2.0
 /// Provisioning Guidance, "Handle Values").
 const PERSISTENT: u32 = 0x8100_0001;
-
-type Attempt<T> = StdResult<T, Failure>;
 
 /// The permanent handle of a hierarchy.
 pub(super) fn hierarchy_handle(hierarchy: Hierarchy) -> u32 {
@@ -68,8 +64,7 @@ impl Turn<'_> {
         let command = Command::new(tpm2::TPM2_CC_ReadPublic)?.handle(Handle::permanent(PERSISTENT));
         match self.send(command, Authorization::None) {
             Ok(response) => {
-                let mut reader = Reader::new(&response.parameters);
-                let public = reader.whole_sized()?;
+                let public = response.read(|reader| reader.whole_sized())?;
                 Ok(object_name(public).ok())
             }
             Err(Failure::Rc(..)) => Ok(None),
@@ -95,8 +90,7 @@ impl Turn<'_> {
             .returns_handle();
         let auth = self.state.auths.of(hierarchy).cloned();
         let response = self.send_as_hierarchy(command, auth)?;
-        let mut reader = Reader::new(&response.parameters);
-        let public = reader.whole_sized().map_err(Failure::Altered)?.to_vec();
+        let public = response.read(|reader| reader.whole_sized())?.to_vec();
         let name = object_name(&public).map_err(Failure::Altered)?;
         let handle = Handle { number: response.handle, name };
         Ok((LoadedPrimary { handle, transient: true }, public))
@@ -135,7 +129,7 @@ impl Turn<'_> {
         &mut self,
         command: Command,
         auth: Option<Auth>,
-    ) -> Attempt<crate::tpm::exchange::Response> {
+    ) -> Attempt<Response> {
         let Some(auth) = auth.filter(|auth| !auth.bytes().is_empty()) else {
             return self.send(command, Authorization::Empty);
         };
@@ -205,9 +199,10 @@ impl Turn<'_> {
             )
             .returns_handle();
         let response = self.send(command, Authorization::None)?;
-        let mut reader = Reader::new(&response.parameters);
-        let nonce_tpm = reader.sized().map_err(Failure::Altered)?;
-        reader.clone().end().map_err(Failure::Altered)?;
+        let nonce_tpm = response.read(|reader| {
+            let nonce_tpm = reader.sized()?;
+            reader.clone().end().map(|()| nonce_tpm)
+        })?;
         let policy = kind == tpm2::TPM2_SE_POLICY;
         Ok(AuthSession::opened(response.handle, salt, &nonce, nonce_tpm, policy))
     }
@@ -255,8 +250,7 @@ impl Turn<'_> {
             None => Authorization::Empty,
         };
         let response = self.send(command, authorization)?;
-        let told = Reader::new(&response.parameters).sized().map_err(Failure::Altered)?;
-        if told != name {
+        if response.read(|reader| reader.sized())? != name {
             self.flush(response.handle);
             return Err(Failure::Altered(Error::new(
                 CKR_DEVICE_ERROR,

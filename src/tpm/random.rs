@@ -7,7 +7,7 @@ use crate::tpm::Primary;
 use crate::tpm::answer::first_sized;
 use crate::tpm::auth_session::{DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Use};
 use crate::tpm::loaded::KeptSession;
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Writer, malformed};
@@ -16,8 +16,6 @@ use crate::tpm::wire::{Writer, malformed};
 const RANDOM: usize = 64;
 /// Most bytes of one TPM2_StirRandom (TPM2B_SENSITIVE_DATA).
 const SEED: usize = 128;
-
-type Attempt<T> = std::result::Result<T, Failure>;
 
 impl Turn<'_> {
     /// TPM 2.0 Part 3, TPM2_GetRandom.

@@ -5,7 +5,7 @@ use tss_esapi::constants::tss as tpm2;
 
 use crate::error::{Error, Result};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure};
 use crate::tpm::link::Sharing;
 use crate::tpm::rc::{self, Class, classify};
 use crate::tpm::wire::Writer;
@@ -30,7 +30,7 @@ impl Turn<'_> {
     pub(super) fn attempt<T>(
         &mut self,
         repeat: Repeat,
-        mut attempt: impl FnMut(&mut Self) -> std::result::Result<T, Failure>,
+        mut attempt: impl FnMut(&mut Self) -> Attempt<T>,
     ) -> Result<T> {
         let mut mended = Mended::default();
         loop {

@@ -7,12 +7,10 @@ use crate::error::Result;
 use crate::tpm::answer::first_sized;
 use crate::tpm::auth_session::{CONTINUE, DECRYPT, ENCRYPT};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Authorization, Command, Failure, Handle, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Handle, Use};
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::{Writer, malformed};
 use crate::tpm::{CipherMode, Direction, HashAlg, Key, SecretBytes};
-
-type Attempt<T> = std::result::Result<T, Failure>;
 
 impl Turn<'_> {
     /// TPM 2.0 Part 3, TPM2_EncryptDecrypt2.
