@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use self::file::File;
 use crate::os::directory::StoreLocation;
-use crate::os::environment::Environment;
+use crate::os::environment::{Environment, Variable};
 use crate::os::log::{LogSettings, Target};
 
 /// The file that is read where HIERARKEY_CONF names none.
@@ -160,20 +160,21 @@ impl Config {
 
     fn override_by(&mut self, environment: &Environment) -> Vec<ConfigProblem> {
         let mut problems = Vec::new();
-        if let Some(directory) = environment.variable("HIERARKEY_STORE") {
+        if let Some(directory) = environment.variable(Variable::Store) {
             // The sharing that an administrator granted was for the store that the file names.
             self.store = StoreLocation::new(directory);
             if !self.store.directory.is_absolute() {
-                problems.push(ConfigProblem::new("HIERARKEY_STORE", "is not an absolute path"));
+                problems
+                    .push(ConfigProblem::new(Variable::Store.name(), "is not an absolute path"));
             }
         }
-        if let Some(tcti) = environment.variable("HIERARKEY_TCTI") {
+        if let Some(tcti) = environment.variable(Variable::Tcti) {
             match tcti.to_str() {
                 Some(tcti) => self.tcti = Some(tcti.to_owned()),
-                None => problems.push(ConfigProblem::new("HIERARKEY_TCTI", "is not UTF-8")),
+                None => problems.push(ConfigProblem::new(Variable::Tcti.name(), "is not UTF-8")),
             }
         }
-        if let Some(level) = environment.variable("HIERARKEY_LOG") {
+        if let Some(level) = environment.variable(Variable::Log) {
             let asked = level.to_str().and_then(|level| LevelFilter::from_str(level).ok());
             self.log = LogSettings {
                 target: Target::Stderr,
@@ -181,7 +182,7 @@ impl Config {
             };
             if asked.is_none() {
                 let message = "is none of off, error, warn, info, debug, trace";
-                problems.push(ConfigProblem::new("HIERARKEY_LOG", message));
+                problems.push(ConfigProblem::new(Variable::Log.name(), message));
             }
         }
         problems

@@ -411,10 +411,7 @@ impl Provider {
 fn tpm_link(config: &Config, environment: &Environment) -> Option<Box<dyn Link>> {
     let address = config.tcti.as_deref().unwrap_or("device").parse::<TpmAddress>();
     match address {
-        Ok(address) => {
-            let runtime = environment.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-            Some(transport::link(&address, runtime))
-        }
+        Ok(address) => Some(transport::link(&address, environment.runtime_directory())),
         Err(error) => {
             log::error!("the TPM's address: {error}");
             None

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Compatibility, Config, ConfigProblem, HierarchyAuthFiles, ShowSlots};
 use crate::os::directory::{Sharing, StoreLocation};
-use crate::os::environment::Environment;
+use crate::os::environment::{Environment, Variable};
 use crate::os::file;
 use crate::os::log::{LogSettings, Target};
 
@@ -111,10 +111,10 @@ impl File {
         environment: &Environment,
         default: &Path,
     ) -> Result<Self, (LogSection, ConfigProblem)> {
-        let named = environment.variable("HIERARKEY_CONF").map(Path::new);
+        let named = environment.variable(Variable::Conf).map(Path::new);
         let path = named.unwrap_or(default);
         if !path.is_absolute() {
-            let problem = ConfigProblem::new("HIERARKEY_CONF", "is not an absolute path");
+            let problem = ConfigProblem::new(Variable::Conf.name(), "is not an absolute path");
             return Err((LogSection::default(), problem));
         }
         let place = path.display().to_string();

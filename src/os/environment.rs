@@ -13,14 +13,48 @@ unsafe extern "C" {
 }
 
 /// The variables that are read, and no others.
-const READ: &[&str] = &[
-    "HIERARKEY_CONF",
-    "HIERARKEY_STORE",
-    "HIERARKEY_TCTI",
-    "HIERARKEY_LOG",
-    "HOME",
-    "XDG_DATA_HOME",
-];
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variable {
+    /// HIERARKEY_CONF: another configuration file.
+    Conf,
+    /// HIERARKEY_STORE: another directory of the store.
+    Store,
+    /// HIERARKEY_TCTI: another TPM.
+    Tcti,
+    /// HIERARKEY_LOG: log lines to stderr, down to this level.
+    Log,
+    /// HOME.
+    Home,
+    /// XDG_DATA_HOME.
+    DataHome,
+    /// XDG_RUNTIME_DIR.
+    RuntimeDir,
+}
+
+impl Variable {
+    const ALL: [Self; 7] = [
+        Self::Conf,
+        Self::Store,
+        Self::Tcti,
+        Self::Log,
+        Self::Home,
+        Self::DataHome,
+        Self::RuntimeDir,
+    ];
+
+    /// Its name in the environment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conf => "HIERARKEY_CONF",
+            Self::Store => "HIERARKEY_STORE",
+            Self::Tcti => "HIERARKEY_TCTI",
+            Self::Log => "HIERARKEY_LOG",
+            Self::Home => "HOME",
+            Self::DataHome => "XDG_DATA_HOME",
+            Self::RuntimeDir => "XDG_RUNTIME_DIR",
+        }
+    }
+}
 
 /// What the environment said at one moment.
 ///
@@ -29,7 +63,7 @@ const READ: &[&str] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     secure: bool,
-    variables: BTreeMap<&'static str, OsString>,
+    variables: BTreeMap<Variable, OsString>,
 }
 
 impl Environment {
@@ -43,7 +77,7 @@ impl Environment {
         let variables = if secure {
             BTreeMap::new()
         } else {
-            READ.iter().filter_map(|name| Some((*name, variable(name)?))).collect()
+            Variable::ALL.into_iter().filter_map(|one| Some((one, variable(one.name())?))).collect()
         };
         Self { secure, variables }
     }
@@ -53,9 +87,9 @@ impl Environment {
         self.secure
     }
 
-    /// The value of a variable of ours; an empty one counts as unset.
-    pub fn variable(&self, name: &str) -> Option<&OsStr> {
-        self.variables.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    /// The value of a variable; an empty one counts as unset.
+    pub fn variable(&self, which: Variable) -> Option<&OsStr> {
+        self.variables.get(&which).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
     /// Where the user's data lie: $XDG_DATA_HOME, else $HOME/.local/share.
@@ -63,9 +97,18 @@ impl Environment {
     /// A relative path counts as unset (XDG Base Directory Specification, "Basics"): nothing is
     /// ever looked for in the current directory. `None` also in a process that trusts no variable.
     pub fn data_home(&self) -> Option<PathBuf> {
-        let absolute =
-            |name| self.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))
+        self.absolute(Variable::DataHome)
+            .or_else(|| Some(self.absolute(Variable::Home)?.join(".local/share")))
+    }
+
+    /// Where the user's files of this boot lie: $XDG_RUNTIME_DIR, on the terms of
+    /// [`data_home`](Self::data_home).
+    pub fn runtime_directory(&self) -> Option<PathBuf> {
+        self.absolute(Variable::RuntimeDir)
+    }
+
+    fn absolute(&self, which: Variable) -> Option<PathBuf> {
+        self.variable(which).map(PathBuf::from).filter(|path| path.is_absolute())
     }
 }
 
@@ -85,10 +128,10 @@ mod tests {
     fn a_setuid_process_believes_no_variable() {
         let variables = [("HIERARKEY_STORE", "/tmp/evil"), ("HOME", "/tmp")];
         let secure = environment(true, &variables);
-        assert_eq!(secure.variable("HIERARKEY_STORE"), None);
+        assert_eq!(secure.variable(Variable::Store), None);
         assert_eq!(secure.data_home(), None);
         let plain = environment(false, &variables);
-        assert_eq!(plain.variable("HIERARKEY_STORE"), Some(OsStr::new("/tmp/evil")));
+        assert_eq!(plain.variable(Variable::Store), Some(OsStr::new("/tmp/evil")));
     }
 
     #[test]
@@ -102,6 +145,15 @@ mod tests {
         assert_eq!(data_home(&[home, ("XDG_DATA_HOME", "")]), relative);
         assert_eq!(data_home(&[("HOME", ".")]), None);
         assert_eq!(data_home(&[]), None);
+    }
+
+    #[test]
+    fn the_runtime_directory_is_that_of_the_environment() {
+        let runtime =
+            |secure, path| environment(secure, &[("XDG_RUNTIME_DIR", path)]).runtime_directory();
+        assert_eq!(runtime(false, "/run/user/7").as_deref(), Some(Path::new("/run/user/7")));
+        assert_eq!(runtime(false, "run"), None);
+        assert_eq!(runtime(true, "/run/user/7"), None);
     }
 
     #[test]
