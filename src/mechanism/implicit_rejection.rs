@@ -4,13 +4,11 @@
 
 use std::sync::OnceLock;
 
-use cryptoki_sys::CKR_GENERAL_ERROR;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use subtle::{ConditionallySelectable, ConstantTimeLess};
 use zeroize::Zeroizing;
 
-use super::rsa::random;
+use super::hash::Hash;
+use super::mac::hmac_in_software;
 use crate::error::{Error, Result};
 use crate::tpm::SecretBytes;
 
@@ -33,7 +31,7 @@ pub(super) fn process_secret() -> Result<&'static [u8; 32]> {
         return Ok(secret);
     }
     let mut fresh = [0; 32];
-    random(&mut fresh)?;
+    getrandom::fill(&mut fresh)?;
     Ok(SECRET.get_or_init(|| fresh))
 }
 
@@ -46,9 +44,9 @@ pub(super) struct Synthetic {
 impl Synthetic {
     /// The stand-in for `ciphertext`, which is as long as the modulus.
     pub(super) fn new(secret: &[u8; 32], ciphertext: &[u8]) -> Result<Self> {
-        let key = hmac(secret, &[ciphertext])?;
-        let bytes = prf(&*key, b"message", ciphertext.len())?;
-        let lengths = prf(&*key, b"length", CANDIDATES)?;
+        let key = hmac(secret, &[ciphertext]);
+        let bytes = prf(&key, b"message", ciphertext.len())?;
+        let lengths = prf(&key, b"length", CANDIDATES)?;
 
         let most = ciphertext.len().saturating_sub(LEAST_PADDING);
         let below = u32::try_from(most).map_err(|_| Error::bug("an RSA block of gigabytes"))?;
@@ -85,25 +83,19 @@ fn prf(key: &[u8], label: &[u8], len: usize) -> Result<SecretBytes> {
         if output.len() >= len {
             break;
         }
-        output.extend_from_slice(&*hmac(key, &[&counter.to_be_bytes(), label, &bits])?);
+        output.extend_from_slice(&hmac(key, &[&counter.to_be_bytes(), label, &bits]));
     }
     output.truncate(len);
     Ok(output)
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Zeroizing<[u8; 32]>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key)
-        .map_err(|error| Error::because(CKR_GENERAL_ERROR, "HMAC key", error))?;
-    for part in parts {
-        mac.update(part);
-    }
-    Ok(Zeroizing::new(mac.finalize().into_bytes().into()))
+fn hmac(key: &[u8], parts: &[&[u8]]) -> SecretBytes {
+    hmac_in_software(Hash::Sha256, key, parts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mechanism::hash::Hash;
 
     #[test]
     fn stand_ins_are_those_of_the_draft_when_the_secret_is_its_secret() {

@@ -7,7 +7,6 @@ use cryptoki_sys::{
 };
 
 use super::parameter::{AeadParameter, invalid};
-use super::rsa::random;
 use crate::error::Result;
 
 /// Fewest bits that are made by chance. Without fixed bits there are as many as there are.
@@ -79,13 +78,13 @@ impl Nonces {
             CKG_GENERATE => {
                 if self.start.len() != len {
                     self.start = vec![0; len];
-                    random(&mut self.start)?;
+                    getrandom::fill(&mut self.start)?;
                 }
                 counted(self.start.clone(), self.made, u128::wrapping_add)
             }
             _ => {
                 let mut nonce = vec![0; len];
-                random(&mut nonce)?;
+                getrandom::fill(&mut nonce)?;
                 nonce
             }
         };

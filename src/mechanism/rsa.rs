@@ -4,8 +4,7 @@ use ::rsa::traits::PublicKeyParts;
 use ::rsa::{BigUint, RsaPublicKey, hazmat};
 use cryptoki_sys::{
     CKR_ATTRIBUTE_VALUE_INVALID, CKR_DATA_INVALID, CKR_DEVICE_ERROR, CKR_ENCRYPTED_DATA_INVALID,
-    CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_FUNCTION_FAILED, CKR_SIGNATURE_INVALID,
-    CKR_SIGNATURE_LEN_RANGE,
+    CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_SIGNATURE_INVALID, CKR_SIGNATURE_LEN_RANGE,
 };
 use zeroize::Zeroizing;
 
@@ -140,12 +139,4 @@ pub(super) fn pad_left(bytes: &[u8], len: usize) -> Vec<u8> {
     let mut padded = vec![0; len.saturating_sub(bytes.len())];
     padded.extend_from_slice(bytes);
     padded
-}
-
-/// Random bytes of the operating system.
-///
-/// Errors: `CKR_FUNCTION_FAILED` when it has none.
-pub(super) fn random(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes)
-        .map_err(|error| Error::because(CKR_FUNCTION_FAILED, "no random bytes", error.to_string()))
 }

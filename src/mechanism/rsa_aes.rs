@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 
 use super::key_wrap::{DEFAULT_PADDED_IV, unwrap_padded, wrap_padded, wrapped_len};
 use super::parameter::BLOCK;
-use super::rsa::random;
 use super::rsa_oaep;
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -31,7 +30,7 @@ pub(super) fn whole_len(task: &Task, len: usize) -> Result<usize> {
 /// Wraps the key `data`.
 pub(super) fn wrap(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
     let mut key = Zeroizing::new(vec![0; task.parameter.aes_key_len()?]);
-    random(&mut key)?;
+    getrandom::fill(&mut key)?;
     let wrapped = wrap_padded(DEFAULT_PADDED_IV, data, &mut once(&key))?;
     Ok([rsa_oaep::encrypt(task, &key)?, wrapped.to_vec()].concat())
 }

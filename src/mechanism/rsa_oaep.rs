@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::mgf1;
 use super::parameter::Oaep;
 use super::row::{Encryption, Padding};
-use super::rsa::{decrypt_block, random};
+use super::rsa::decrypt_block;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
@@ -39,7 +39,7 @@ pub(super) fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
         .checked_sub(data.len())
         .ok_or_else(|| Error::new(CKR_DATA_LEN_RANGE, "more data than OAEP leaves"))?;
     let mut seed = Zeroizing::new(vec![0; parameter.hash.digest_len()]);
-    random(&mut seed)?;
+    getrandom::fill(&mut seed)?;
 
     let label = parameter.hash.digest(&parameter.label);
     let mut db = Zeroizing::new([&*label, &vec![0; padding], &[1], data].concat());

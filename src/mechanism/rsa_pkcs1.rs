@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::hash::Hash;
 use super::implicit_rejection::{Synthetic, process_secret};
 use super::row::{Encryption, Padding};
-use super::rsa::{check_signature, decrypt_block, random, sign_block};
+use super::rsa::{check_signature, decrypt_block, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
@@ -76,10 +76,10 @@ fn encrypt(task: &Task, data: &[u8]) -> Result<Vec<u8>> {
     let public = task.rsa()?;
     let padding_len = padding_len(public.len(), data)?;
     let mut padding = Zeroizing::new(vec![0; padding_len]);
-    random(&mut padding)?;
+    getrandom::fill(&mut padding)?;
     for byte in padding.iter_mut() {
         while *byte == 0 {
-            random(std::slice::from_mut(byte))?;
+            getrandom::fill(std::slice::from_mut(byte))?;
         }
     }
     let block = Zeroizing::new([&[0, 2], &**padding, &[0], data].concat());

@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 
 use super::mgf1;
 use super::parameter::Pss;
-use super::rsa::{pad_left, random, sign_block};
+use super::rsa::{pad_left, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::PrivateKey;
@@ -23,7 +23,7 @@ pub(super) fn accepts(task: &Task) -> Result<()> {
 pub(super) fn sign(task: &Task, digest: &[u8], private: &mut dyn PrivateKey) -> Result<Vec<u8>> {
     let encoding = Encoding::new(task)?;
     let mut salt = vec![0; encoding.pss.salt_len];
-    random(&mut salt)?;
+    getrandom::fill(&mut salt)?;
     let encoded = encoding.encode(digest, &salt)?;
     // One byte shorter than the modulus where its length in bits is a multiple of 8 plus 1.
     sign_block(task, &pad_left(&encoded, task.rsa()?.len()), private)

@@ -16,8 +16,8 @@ use std::sync::OnceLock;
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use cryptoki_sys::{
-    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CKR_FUNCTION_FAILED, CKR_KEY_NOT_NEEDED,
-    CKR_OPERATION_NOT_INITIALIZED, CKR_SAVED_STATE_INVALID, CKR_STATE_UNSAVEABLE,
+    CK_MECHANISM_TYPE, CK_OBJECT_HANDLE, CKR_KEY_NOT_NEEDED, CKR_OPERATION_NOT_INITIALIZED,
+    CKR_SAVED_STATE_INVALID, CKR_STATE_UNSAVEABLE,
 };
 use zeroize::Zeroizing;
 
@@ -44,7 +44,7 @@ impl StateKey {
             Some(key) => key,
             None => {
                 let mut fresh = Zeroizing::new([0; 32]);
-                random(&mut *fresh)?;
+                getrandom::fill(&mut *fresh)?;
                 self.0.get_or_init(|| fresh)
             }
         };
@@ -54,7 +54,7 @@ impl StateKey {
     /// `content`, sealed for the `place` it may be restored in.
     fn seal(&self, mut content: Zeroizing<Vec<u8>>, place: &[u8]) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE];
-        random(&mut nonce)?;
+        getrandom::fill(&mut nonce)?;
         let tag = self
             .cipher()?
             .encrypt_in_place_detached(Nonce::from_slice(&nonce), place, &mut content)
@@ -80,11 +80,6 @@ impl StateKey {
             Some(content)
         })())
     }
-}
-
-fn random(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes)
-        .map_err(|error| Error::because(CKR_FUNCTION_FAILED, "no random bytes", error.to_string()))
 }
 
 fn encode(digesting: &Digesting, in_parts: bool) -> Zeroizing<Vec<u8>> {
