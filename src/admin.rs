@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::provider::{self, InitializeArguments, Provider};
-use crate::slot::slot_of;
+use crate::slot::slot_number;
 use crate::store::{FILE, StoreLocation};
 use crate::token::Login;
+use crate::tpm::transport::TpmAddress;
 use crate::tpm::{Abilities, Auth, Firmware, Hierarchy, Status, Tpm};
 
 /// The module's insides, opened for the administrator.
@@ -24,9 +25,10 @@ impl Admin {
         &self.0
     }
 
-    /// Where the TPM is said to be.
+    /// Where the TPM is said to be, or is looked for where nothing is said.
     pub fn tpm_address(&self) -> String {
-        self.0.config.tcti.clone().unwrap_or_else(|| "device:/dev/tpmrm0".into())
+        let own = || TpmAddress::default().resolved().to_string();
+        self.0.config.tcti.clone().unwrap_or_else(own)
     }
 
     /// The directory of the store.
@@ -104,14 +106,14 @@ impl Admin {
     /// Errors: as [`tpm`](Self::tpm).
     pub fn wants_auth(&self, hierarchy: Hierarchy) -> Result<bool> {
         let files = &self.0.config.hierarchy_auth_files;
-        let (bit, file) = match hierarchy {
-            Hierarchy::Owner => (0, &files.owner),
-            Hierarchy::Endorsement => (1, &files.endorsement),
-            Hierarchy::Platform | Hierarchy::Null => return Ok(false),
+        let named = match hierarchy {
+            Hierarchy::Owner => files.owner.is_some(),
+            Hierarchy::Endorsement => files.endorsement.is_some(),
+            Hierarchy::Platform => files.platform.is_some(),
+            Hierarchy::Null => false,
         };
         let (_, status) = self.tpm()?;
-        // TPMA_PERMANENT ownerAuthSet, endorsementAuthSet.
-        Ok(file.is_none() && status.permanent & (1 << bit) != 0)
+        Ok(!named && status.wants_auth(hierarchy))
     }
 
     /// Authorizes `hierarchy` with `auth` from now on.
@@ -123,9 +125,7 @@ impl Admin {
     /// after TPM2_Clear or a new board. What the TPM sealed for it is of no use to anybody then.
     /// Whether there was one.
     pub fn remove_token(&self, hierarchy: Hierarchy) -> Result<bool> {
-        let slot = u8::try_from(slot_of(hierarchy))
-            .map_err(|_| crate::error::Error::bug("slot out of range"))?;
-        self.0.store.lock().remove_token(slot)
+        self.0.store.lock().remove_token(slot_number(hierarchy))
     }
 
     /// Resets the TPM's dictionary-attack counter, with `auth` if the lockout authorization is set

@@ -28,7 +28,7 @@ pub const SYSTEM_STORE: &str = "/var/lib/hierarkey";
 /// Everything that can be chosen, each with its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The TPM in the TSS's syntax ("device:/dev/tpm0"); `None` is /dev/tpmrm0.
+    /// The TPM in the TSS's syntax ("device:/dev/tpm0"); `None` is the machine's own.
     pub tcti: Option<String>,
     /// Where the store lies.
     pub store: StoreLocation,
@@ -65,7 +65,7 @@ pub struct HierarchyAuthFiles {
     pub lockout: Option<PathBuf>,
 }
 
-/// Which of slots 1 to 3 show a token before it is initialised.
+/// Which of slots 1 to 3 show a token before it is initialised; slot 0 always does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShowSlots {
     /// Slot 1.
@@ -74,19 +74,6 @@ pub struct ShowSlots {
     pub platform: bool,
     /// Slot 3.
     pub null: bool,
-}
-
-impl ShowSlots {
-    /// Whether the slot of the hierarchy with this name shows a token before it is initialised;
-    /// the owner's always does.
-    pub fn shows(&self, hierarchy: &str) -> bool {
-        match hierarchy {
-            "endorsement" => self.endorsement,
-            "platform" => self.platform,
-            "null" => self.null,
-            _ => true,
-        }
-    }
 }
 
 /// What is done against the letter of PKCS#11 for the sake of a client.

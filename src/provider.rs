@@ -409,8 +409,7 @@ impl Provider {
 
 /// The way to the configured TPM; `None`, with a line in the log, where the configuration names none.
 fn tpm_link(config: &Config, environment: &Environment) -> Option<Box<dyn Link>> {
-    let address = config.tcti.as_deref().unwrap_or("device").parse::<TpmAddress>();
-    match address {
+    match config.tcti.as_deref().map_or(Ok(TpmAddress::default()), str::parse) {
         Ok(address) => Some(transport::link(&address, environment.runtime_directory())),
         Err(error) => {
             log::error!("the TPM's address: {error}");
@@ -436,32 +435,5 @@ fn hierarchy_auths(config: &Config) -> HierarchyAuths {
         endorsement: read(&files.endorsement),
         platform: read(&files.platform),
         lockout: read(&files.lockout),
-    }
-}
-
-/// Text in a fixed field of PKCS#11: blank-padded, no NUL, cut at its length between characters.
-pub fn blank_padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut field = [b' '; N];
-    let mut end = text.len().min(N);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    for (to, from) in field.iter_mut().zip(text.bytes().take(end)) {
-        *to = if from == 0 { b' ' } else { from };
-    }
-    field
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_are_padded_with_blanks_and_never_split_a_character() {
-        assert_eq!(&blank_padded::<6>("ab"), b"ab    ");
-        assert_eq!(&blank_padded::<3>("abcdef"), b"abc");
-        assert_eq!(&blank_padded::<3>("aäö"), "aä".as_bytes());
-        assert_eq!(&blank_padded::<4>("ääö"), "ää".as_bytes());
-        assert_eq!(&blank_padded::<3>("a\0b"), b"a b");
     }
 }

@@ -8,9 +8,8 @@ use cryptoki_sys::{
 use super::scalar::Out;
 use crate::error::{Error, Result};
 use crate::provider::{self, InitializeArguments};
+use crate::slot::{MANUFACTURER, blank_padded};
 
-/// Who made this library, as `C_GetInfo` says it.
-const MANUFACTURER: &str = "Hierarkey";
 /// What this library is, as `C_GetInfo` says it.
 const DESCRIPTION: &str = "PKCS#11 keys in a TPM 2.0";
 
@@ -65,9 +64,9 @@ pub(super) fn info(version: CK_VERSION, info: Out<'_, CK_INFO>) -> Result<()> {
     info.fill(|| {
         Ok(CK_INFO {
             cryptokiVersion: version,
-            manufacturerID: padded(MANUFACTURER),
+            manufacturerID: blank_padded(MANUFACTURER),
             flags: 0,
-            libraryDescription: padded(DESCRIPTION),
+            libraryDescription: blank_padded(DESCRIPTION),
             libraryVersion: LIBRARY_VERSION,
         })
     })
@@ -109,22 +108,13 @@ const fn number(digits: &str) -> u8 {
     }
 }
 
-/// `text` in a field of `N` bytes, padded with blanks, without NUL.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut field = [b' '; N];
-    for (place, byte) in field.iter_mut().zip(text.bytes()) {
-        *place = byte;
-    }
-    field
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn fields_of_the_information_hold_their_whole_text() {
-        assert_eq!(&padded::<32>(MANUFACTURER), b"Hierarkey                       ");
+        assert_eq!(&blank_padded::<32>(MANUFACTURER), b"Hierarkey                       ");
         assert!(DESCRIPTION.len() <= 32 && DESCRIPTION.is_ascii());
     }
 

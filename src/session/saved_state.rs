@@ -27,7 +27,7 @@ use crate::session::Call;
 use crate::session::kind::Kind;
 use crate::session::operation::{Destination, Phase};
 use crate::session::state::state;
-use crate::slot::slot_of;
+use crate::slot::slot_number;
 
 /// What a state begins with: the format's name and version.
 const HEADER: &[u8; 5] = b"HKOS\x01";
@@ -149,8 +149,7 @@ impl Call<'_> {
     /// What a session must have in common with the one that a state comes from: slot, token and
     /// CK_STATE.
     fn place(&self) -> Result<Vec<u8>> {
-        let slot = slot_of(self.cell.hierarchy);
-        let number = u8::try_from(slot).map_err(|_| Error::bug("slot out of range"))?;
+        let number = slot_number(self.cell.hierarchy);
         let token = self.provider.store.lock().token_stamp(number)?;
         let token = token.map_or([0; 16], |(id, _)| id.0);
         let state = state(&self.login.who, self.cell.read_write);

@@ -17,6 +17,11 @@ pub fn hierarchy_of(id: CK_SLOT_ID) -> Result<Hierarchy> {
 
 /// The slot that shows `hierarchy`.
 pub fn slot_of(hierarchy: Hierarchy) -> CK_SLOT_ID {
+    slot_number(hierarchy).into()
+}
+
+/// The same as the store has it.
+pub fn slot_number(hierarchy: Hierarchy) -> u8 {
     match hierarchy {
         Hierarchy::Owner => 0,
         Hierarchy::Endorsement => 1,

@@ -6,13 +6,14 @@ use cryptoki_sys::{
     CKF_LOGIN_REQUIRED, CKF_RESTORE_KEY_NOT_NEEDED, CKF_RNG, CKF_SO_PIN_COUNT_LOW,
     CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED, CKF_TOKEN_INITIALIZED, CKF_TOKEN_PRESENT,
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED,
-    CKF_WRITE_PROTECTED, CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED,
+    CKF_WRITE_PROTECTED, CKR_TOKEN_NOT_PRESENT,
 };
 
 use crate::error::{Error, Result};
-use crate::provider::{Provider, blank_padded};
+use crate::provider::Provider;
 use crate::slot::{hierarchy_of, slot_of};
 use crate::store::TokenRow;
+use crate::token::access::not_recognized;
 use crate::token::secrets::{MAX_PIN_LEN, MIN_PIN_LEN};
 use crate::tpm::{Hierarchy, Status, Tpm};
 
@@ -24,9 +25,9 @@ enum Presence {
     /// No TPM, a disabled hierarchy, or a slot that shows nothing until it is initialised.
     Absent,
     /// A token that can be initialised.
-    Blank(Status),
+    Blank,
     /// A token of the store.
-    Token(Status, Box<TokenRow>),
+    Token(Box<TokenRow>),
 }
 
 impl Provider {
@@ -36,13 +37,8 @@ impl Provider {
             return Ok(Hierarchy::ALL.map(slot_of).to_vec());
         }
         let Some(status) = self.status() else { return Ok(Vec::new()) };
-        let mut slots = Vec::new();
-        for hierarchy in Hierarchy::ALL {
-            if !matches!(self.presence(hierarchy, status), Ok(Presence::Absent)) {
-                slots.push(slot_of(hierarchy));
-            }
-        }
-        Ok(slots)
+        let full = |hierarchy: &Hierarchy| self.has_token(*hierarchy, status);
+        Ok(Hierarchy::ALL.into_iter().filter(full).map(slot_of).collect())
     }
 
     /// PKCS#11 v3.1, C_GetSlotInfo.
@@ -50,10 +46,7 @@ impl Provider {
     /// Errors: `CKR_SLOT_ID_INVALID`.
     pub fn slot_info(&self, slot: CK_SLOT_ID) -> Result<CK_SLOT_INFO> {
         let hierarchy = hierarchy_of(slot)?;
-        let present = match self.status() {
-            Some(status) => !matches!(self.presence(hierarchy, status), Ok(Presence::Absent)),
-            None => false,
-        };
+        let present = self.status().is_some_and(|status| self.has_token(hierarchy, status));
         let description = format!("TPM 2.0 {} hierarchy", hierarchy.name());
         Ok(CK_SLOT_INFO {
             slotDescription: blank_padded(&description),
@@ -71,10 +64,10 @@ impl Provider {
         let hierarchy = hierarchy_of(slot)?;
         let absent = || Error::new(CKR_TOKEN_NOT_PRESENT, "no token in this slot");
         let status = self.status().ok_or_else(absent)?;
-        let (status, row) = match self.presence(hierarchy, status)? {
+        let row = match self.presence(hierarchy, status)? {
             Presence::Absent => return Err(absent()),
-            Presence::Blank(status) => (status, None),
-            Presence::Token(status, row) => (status, Some(row)),
+            Presence::Blank => None,
+            Presence::Token(row) => Some(row),
         };
         // What can be saved of a session needs no key: digests only.
         let mut flags =
@@ -122,27 +115,41 @@ impl Provider {
         status
     }
 
+    /// Whether the slot shows a token, be it one that nothing can be done with.
+    fn has_token(&self, hierarchy: Hierarchy, status: Status) -> bool {
+        !matches!(self.presence(hierarchy, status), Ok(Presence::Absent))
+    }
+
+    /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`, of the owner's token: the other slots then show none.
     fn presence(&self, hierarchy: Hierarchy, status: Status) -> Result<Presence> {
         if !status.enabled(hierarchy) {
             return Ok(Presence::Absent);
         }
-        let shown = self.config.show_slots.shows(hierarchy.name());
-        let row = self.token_row(hierarchy).or_else(|error| {
+        let row = self.token_row(hierarchy).unwrap_or_else(|error| {
             // A store that cannot be read has no tokens; the log says why.
             log::warn!("the store cannot be read: {error}");
-            Ok::<_, Error>(None)
-        })?;
+            None
+        });
         match row {
-            None if shown => Ok(Presence::Blank(status)),
+            None if self.shows_blank(hierarchy) => Ok(Presence::Blank),
             None => Ok(Presence::Absent),
             Some(_) if self.is_unrecognized(hierarchy) => match hierarchy {
-                Hierarchy::Owner => Err(Error::new(
-                    CKR_TOKEN_NOT_RECOGNIZED,
-                    "another TPM made this token, or this one was cleared since",
-                )),
+                Hierarchy::Owner => Err(not_recognized()),
                 _ => Ok(Presence::Absent),
             },
-            Some(row) => Ok(Presence::Token(status, Box::new(row))),
+            Some(row) => Ok(Presence::Token(Box::new(row))),
+        }
+    }
+
+    /// Whether the slot shows a token before it is initialised: the owner's does, the others as
+    /// they are configured.
+    pub(crate) fn shows_blank(&self, hierarchy: Hierarchy) -> bool {
+        let shown = &self.config.show_slots;
+        match hierarchy {
+            Hierarchy::Owner => true,
+            Hierarchy::Endorsement => shown.endorsement,
+            Hierarchy::Platform => shown.platform,
+            Hierarchy::Null => shown.null,
         }
     }
 }
@@ -172,6 +179,19 @@ fn firmware_version(version: u64) -> CK_VERSION {
     CK_VERSION { major, minor }
 }
 
+/// Text in a fixed field of PKCS#11: blank-padded, no NUL, cut at its length between characters.
+pub fn blank_padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [b' '; N];
+    let mut end = text.len().min(N);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    for (to, from) in field.iter_mut().zip(text.bytes().take(end)) {
+        *to = if from == 0 { b' ' } else { from };
+    }
+    field
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,5 +208,14 @@ mod tests {
         assert_eq!(user(3), CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_LOCKED);
         assert_eq!(pin_flags(status(3), false) & CKF_USER_PIN_LOCKED, 0);
         assert_ne!(pin_flags(status(3), false) & CKF_SO_PIN_LOCKED, 0);
+    }
+
+    #[test]
+    fn fields_are_padded_with_blanks_and_never_split_a_character() {
+        assert_eq!(&blank_padded::<6>("ab"), b"ab    ");
+        assert_eq!(&blank_padded::<3>("abcdef"), b"abc");
+        assert_eq!(&blank_padded::<3>("aäö"), "aä".as_bytes());
+        assert_eq!(&blank_padded::<4>("ääö"), "ää".as_bytes());
+        assert_eq!(&blank_padded::<3>("a\0b"), b"a b");
     }
 }

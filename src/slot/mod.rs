@@ -8,4 +8,5 @@
 mod hierarchy;
 mod info;
 
-pub use hierarchy::{hierarchy_of, slot_of};
+pub use hierarchy::{hierarchy_of, slot_number, slot_of};
+pub use info::{MANUFACTURER, blank_padded};

@@ -10,7 +10,7 @@ use cryptoki_sys::{
 use crate::error::{About, Error, Result};
 use crate::os::secret::LockedSecret;
 use crate::provider::{Provider, SlotState};
-use crate::slot::{hierarchy_of, slot_of};
+use crate::slot::{hierarchy_of, slot_number};
 use crate::store::{Role, TokenRow};
 use crate::token::attached::Attached;
 use crate::token::login::prove_officer;
@@ -21,7 +21,7 @@ impl Provider {
     /// The row of a slot's token as the store has it now. In the null slot a token of an earlier
     /// boot is none.
     pub(crate) fn token_row(&self, hierarchy: Hierarchy) -> Result<Option<TokenRow>> {
-        let row = self.store.lock().token(slot_number(hierarchy)?)?;
+        let row = self.store.lock().token(slot_number(hierarchy))?;
         let Some(then) = row.as_ref().and_then(|row| row.reset_count) else { return Ok(row) };
         let now = self.engine.turn()?.clock()?.reset_count;
         Ok(row.filter(|_| then == now))
@@ -31,7 +31,7 @@ impl Provider {
     ///
     /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
-        let stamp = self.store.lock().token_stamp(slot_number(hierarchy)?)?;
+        let stamp = self.store.lock().token_stamp(slot_number(hierarchy))?;
         // A reset ends the null hierarchy's token without a trace in the store.
         if hierarchy == Hierarchy::Null && stamp.is_some() && self.token_row(hierarchy)?.is_none() {
             *self.slot(hierarchy).lock() = SlotState::Unknown;
@@ -93,8 +93,7 @@ impl Provider {
         if hierarchy == Hierarchy::Null {
             return Ok(None);
         }
-        let why = "another TPM made this token, or this one was cleared since";
-        Err(Error::new(CKR_TOKEN_NOT_RECOGNIZED, why).concerning(About::ForeignToken))
+        Err(not_recognized())
     }
 
     /// Looks again whether the slot's token is this TPM's, after the TPM refused something of it:
@@ -158,7 +157,7 @@ impl Provider {
             return Err(Error::new(CKR_TOKEN_NOT_PRESENT, "the hierarchy is disabled"));
         }
         self.check_writable()?;
-        let in_store = self.store.lock().token_stamp(slot_number(hierarchy)?)?.map(|(id, _)| id);
+        let in_store = self.store.lock().token_stamp(slot_number(hierarchy))?.map(|(id, _)| id);
         let before = self.token_row(hierarchy)?;
         if let Some(row) = &before {
             // A wrong PIN of any length is a try; only a right one may be too short to set.
@@ -209,10 +208,10 @@ impl Provider {
         }
         let unrecognized = self.is_unrecognized(hierarchy);
         if hierarchy == Hierarchy::Owner {
-            return if unrecognized { self.unrecognized(hierarchy).map(|_| ()) } else { Ok(()) };
+            return if unrecognized { Err(not_recognized()) } else { Ok(()) };
         }
         let there = !unrecognized && self.token_row(hierarchy)?.is_some();
-        if there || self.config.show_slots.shows(hierarchy.name()) {
+        if there || self.shows_blank(hierarchy) {
             return Ok(());
         }
         Err(absent("the slot's token is not initialised").concerning(About::NoTokenYet))
@@ -229,6 +228,8 @@ impl Provider {
     }
 }
 
-fn slot_number(hierarchy: Hierarchy) -> Result<u8> {
-    u8::try_from(slot_of(hierarchy)).map_err(|_| Error::bug("slot out of range"))
+/// What a token that this TPM did not make is told as.
+pub(crate) fn not_recognized() -> Error {
+    let why = "another TPM made this token, or this one was cleared since";
+    Error::new(CKR_TOKEN_NOT_RECOGNIZED, why).concerning(About::ForeignToken)
 }

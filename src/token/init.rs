@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::slot::slot_of;
+use crate::slot::slot_number;
 use crate::store::{StoredBlob, TokenId, TokenRow};
 use crate::token::attached::{Attached, primary};
 use crate::token::login::{OfficerLogin, user_blob};
@@ -54,7 +54,7 @@ pub fn make_token(
     let mut id = [0; 16];
     getrandom::fill(&mut id)?;
     let row = TokenRow {
-        slot: slot_number(hierarchy)?,
+        slot: slot_number(hierarchy),
         id: TokenId(id),
         label,
         serial: serial(hierarchy, &parent)?,
@@ -154,10 +154,6 @@ fn seal_under_pin(
 /// A new blob that does not open is the TPM's failure (or an interposer's), never a wrong PIN.
 fn unproven(error: Error) -> Error {
     error.told_as(CKR_DEVICE_ERROR)
-}
-
-fn slot_number(hierarchy: Hierarchy) -> Result<u8> {
-    u8::try_from(slot_of(hierarchy)).map_err(|_| Error::bug("slot out of range"))
 }
 
 fn now() -> i64 {

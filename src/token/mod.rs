@@ -12,7 +12,7 @@
 //! and the public secret, S (opened by the security officer's) seals the public secret and the
 //! officer's, P (opened by anybody who may use the TPM) seals the public secret alone.
 
-mod access;
+pub(crate) mod access;
 pub mod attached;
 pub mod init;
 pub mod login;

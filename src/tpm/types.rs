@@ -350,6 +350,16 @@ impl Status {
         }
     }
 
+    /// Whether `hierarchy` wants an authorization value (TPMA_PERMANENT ownerAuthSet,
+    /// endorsementAuthSet). Of the platform hierarchy a TPM does not tell.
+    pub fn wants_auth(&self, hierarchy: Hierarchy) -> bool {
+        match hierarchy {
+            Hierarchy::Owner => self.permanent & 1 != 0,
+            Hierarchy::Endorsement => self.permanent & 2 != 0,
+            Hierarchy::Platform | Hierarchy::Null => false,
+        }
+    }
+
     /// Whether the TPM refuses every dictionary-attack protected object now.
     pub fn locked_out(&self) -> bool {
         self.permanent & (1 << 9) != 0

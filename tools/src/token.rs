@@ -7,8 +7,7 @@ use hierarkey::admin::Admin;
 use hierarkey::cryptoki::{
     CKF_TOKEN_INITIALIZED, CKR_FUNCTION_FAILED, CKR_PIN_INCORRECT, CKU_SO, CKU_USER,
 };
-use hierarkey::provider::blank_padded;
-use hierarkey::slot::slot_of;
+use hierarkey::slot::{blank_padded, slot_of};
 use hierarkey::tpm::Auth;
 use schemars::JsonSchema;
 use serde::Serialize;

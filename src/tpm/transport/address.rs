@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::tpm::link::Sharing;
 
 /// The kernel's device behind its own resource manager, and the bare one.
-const MANAGED_DEVICE: &str = "/dev/tpmrm0";
+pub(super) const MANAGED_DEVICE: &str = "/dev/tpmrm0";
 const BARE_DEVICE: &str = "/dev/tpm0";
 
 /// Most bytes of the path of a unix socket: sun_path holds 108 with its NUL.
@@ -64,7 +64,7 @@ pub enum Bus {
 
 impl TpmAddress {
     /// The same TPM with the default device replaced by the one this machine has now.
-    pub(super) fn resolved(&self) -> Self {
+    pub fn resolved(&self) -> Self {
         match self {
             // Where neither exists (yet), any kernel of this decade will make the managed one.
             Self::DefaultDevice

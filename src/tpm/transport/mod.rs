@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use cryptoki_sys::CKR_DEVICE_ERROR;
 
+use address::MANAGED_DEVICE;
 pub use address::{Bus, TpmAddress};
 use deadline::Deadline;
 
@@ -81,7 +82,7 @@ pub fn link(address: &TpmAddress, runtime_directory: Option<PathBuf>) -> Box<dyn
         }
         TpmAddress::Device(path) => Box::new(device::Device::new(path)),
         // Resolved above: named here so that a new kind of address is not forgotten.
-        TpmAddress::DefaultDevice => Box::new(device::Device::new("/dev/tpmrm0".into())),
+        TpmAddress::DefaultDevice => Box::new(device::Device::new(MANAGED_DEVICE.into())),
         TpmAddress::Tabrmd { bus, bus_name } => Box::new(loader::Tabrmd::new(bus, &bus_name)),
     };
     Box::new(Pipeline { pipe, sharing, turnstile, hangs: false, astray: false })
