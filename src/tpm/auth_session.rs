@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::tpm::wire::Writer;
-use crate::tpm::{PublicKey, SecretBytes};
+use crate::tpm::{Direction, PublicKey, SecretBytes};
 
 /// Bytes of SHA-256, the hash of every auth session here, and of the nonces.
 pub const HASH_LEN: usize = 32;
@@ -131,19 +131,19 @@ impl p256::elliptic_curve::rand_core::RngCore for SystemRng {
 impl p256::elliptic_curve::rand_core::CryptoRng for SystemRng {}
 
 impl AuthSession {
-    /// The session that TPM2_StartAuthSession opened, with the key both sides derive.
+    /// The auth session that TPM2_StartAuthSession opened, with the key both sides derive.
     pub fn opened(
         handle: u32,
         salt: Option<&Salt>,
         nonce_caller: &Nonce,
         nonce_tpm: &[u8],
         policy: bool,
-    ) -> Self {
+    ) -> Result<Self> {
         let key = match salt {
-            Some(salt) => kdfa(&salt.value, b"ATH", nonce_tpm, nonce_caller, HASH_LEN),
+            Some(salt) => kdfa(&salt.value, b"ATH", nonce_tpm, nonce_caller, HASH_LEN)?,
             None => SecretBytes::default(),
         };
-        Self { handle, key, nonce_tpm: nonce_tpm.to_vec(), policy }
+        Ok(Self { handle, key, nonce_tpm: nonce_tpm.to_vec(), policy })
     }
 
     /// TPM2_PolicyAuthValue was sent: from now on the session proves the authValue by its HMAC.
@@ -167,20 +167,30 @@ impl AuthSession {
 
     /// Encrypts or decrypts a parameter in place. `newer` and `older` are the nonces in the order
     /// of the direction: for a command ours is the newer, for a response the TPM's.
-    pub fn cipher(&self, auth: &[u8], newer: &[u8], older: &[u8], encrypt: bool, data: &mut [u8]) {
-        let material = kdfa(&self.value(auth), b"CFB", newer, older, CIPHER_LEN);
-        let Some((key, iv)) = material.split_at_checked(CIPHER_LEN / 2) else { return };
-        if encrypt {
-            if let Ok(cipher) = cfb_mode::Encryptor::<Aes128>::new_from_slices(key, iv) {
-                cipher.encrypt(data);
-            }
-        } else if let Ok(cipher) = cfb_mode::Decryptor::<Aes128>::new_from_slices(key, iv) {
-            cipher.decrypt(data);
+    ///
+    /// Errors: none that can happen; but what was not encrypted is not sent.
+    pub fn cipher(
+        &self,
+        auth: &[u8],
+        newer: &[u8],
+        older: &[u8],
+        direction: Direction,
+        data: &mut [u8],
+    ) -> Result<()> {
+        let unfit = |_| Error::bug("a key for parameters of another length");
+        let material = kdfa(&self.value(auth), b"CFB", newer, older, CIPHER_LEN)?;
+        let (key, iv) = material.split_at(material.len() / 2);
+        match direction {
+            Direction::Encrypt => cfb_mode::Encryptor::<Aes128>::new_from_slices(key, iv)
+                .map(|cipher| cipher.encrypt(data)),
+            Direction::Decrypt => cfb_mode::Decryptor::<Aes128>::new_from_slices(key, iv)
+                .map(|cipher| cipher.decrypt(data)),
         }
+        .map_err(unfit)
     }
 
-    /// The HMAC of a command or response: over its hash, the nonces, those of other sessions that
-    /// encrypt, and the session attributes.
+    /// The HMAC of a command or response: over its hash, the nonces, those of other auth sessions
+    /// that encrypt, and the session attributes.
     pub fn hmac(
         &self,
         auth: &[u8],
@@ -189,11 +199,11 @@ impl AuthSession {
         older: &[u8],
         extra_nonces: &[u8],
         attributes: u8,
-    ) -> Vec<u8> {
+    ) -> Result<Vec<u8>> {
         let auth = if self.policy { &[][..] } else { auth };
         let value = self.value(auth);
         if self.policy && value.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         hmac_sha256(&value, &[hash, newer, older, extra_nonces, &[attributes]])
     }
@@ -210,7 +220,7 @@ impl AuthSession {
         attributes: u8,
         hmac: &[u8],
     ) -> Result<()> {
-        let expected = self.hmac(auth, hash, nonce_tpm, nonce_caller, &[], attributes);
+        let expected = self.hmac(auth, hash, nonce_tpm, nonce_caller, &[], attributes)?;
         if !bool::from(expected.ct_eq(hmac)) {
             return Err(Error::new(CKR_DEVICE_ERROR, "a response of the TPM was altered"));
         }
@@ -220,13 +230,15 @@ impl AuthSession {
 }
 
 /// HMAC-SHA256 over `parts`, one after the other.
-pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    // HMAC takes keys of every length.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+///
+/// Errors: none that can happen: HMAC takes keys of every length.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).map_err(|_| Error::bug("HMAC refused a key"))?;
     for part in parts {
         mac.update(part);
     }
-    mac.finalize().into_bytes().to_vec()
+    Ok(mac.finalize().into_bytes().to_vec())
 }
 
 /// KDFa with HMAC-SHA256 (TPM 2.0 Part 1, "KDFa()"): `len` bytes.
@@ -236,7 +248,7 @@ pub fn kdfa(
     context_u: &[u8],
     context_v: &[u8],
     len: usize,
-) -> SecretBytes {
+) -> Result<SecretBytes> {
     let bits = u32::try_from(len.saturating_mul(8)).unwrap_or(u32::MAX).to_be_bytes();
     let mut out = Zeroizing::new(Vec::with_capacity(len.next_multiple_of(HASH_LEN)));
     let mut counter = 0u32;
@@ -245,14 +257,11 @@ pub fn kdfa(
         let block = Zeroizing::new(hmac_sha256(
             key,
             &[&counter.to_be_bytes(), label, &[0], context_u, context_v, &bits],
-        ));
-        if block.is_empty() {
-            break;
-        }
+        )?);
         out.extend_from_slice(&block);
     }
     out.truncate(len);
-    out
+    Ok(out)
 }
 
 /// KDFe with SHA-256 (TPM 2.0 Part 1, "KDFe for ECDH"): 32 bytes.
@@ -274,18 +283,20 @@ mod tests {
 
     #[test]
     fn what_one_side_encrypts_the_other_decrypts() {
-        let session = AuthSession::opened(1, None, &[1; 32], &[2; 32], false);
+        let session = AuthSession::opened(1, None, &[1; 32], &[2; 32], false).unwrap();
         let mut data = *b"a parameter that is longer than one block of the cipher";
-        session.cipher(&[7; 32], &[3; 32], &[4; 32], true, &mut data);
-        assert!(!data.starts_with(b"a p"));
-        session.cipher(&[7; 32], &[3; 32], &[4; 32], false, &mut data);
-        assert!(data.starts_with(b"a parameter"));
+        let mut cipher = |direction| {
+            session.cipher(&[7; 32], &[3; 32], &[4; 32], direction, &mut data).unwrap();
+            data
+        };
+        assert!(!cipher(Direction::Encrypt).starts_with(b"a p"));
+        assert!(cipher(Direction::Decrypt).starts_with(b"a parameter"));
     }
 
     #[test]
     fn an_altered_response_is_refused() {
-        let mut session = AuthSession::opened(1, None, &[1; 32], &[2; 32], false);
-        let good = session.hmac(&[7; 32], b"hash", &[3; 32], &[1; 32], &[], 1);
+        let mut session = AuthSession::opened(1, None, &[1; 32], &[2; 32], false).unwrap();
+        let good = session.hmac(&[7; 32], b"hash", &[3; 32], &[1; 32], &[], 1).unwrap();
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -298,7 +309,7 @@ mod tests {
 
     #[test]
     fn an_empty_session_value_is_told() {
-        let bare = AuthSession::opened(1, None, &[1; 32], &[2; 32], false);
+        let bare = AuthSession::opened(1, None, &[1; 32], &[2; 32], false).unwrap();
         assert!(!bare.has_value(b""));
         assert!(bare.has_value(b"auth"));
     }

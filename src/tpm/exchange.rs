@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use tss_esapi::constants::tss as tpm2;
 
 use crate::error::{Error, Result};
-use crate::tpm::SecretBytes;
 use crate::tpm::auth_session::{AuthSession, DECRYPT, ENCRYPT, Nonce, nonce};
 use crate::tpm::encryption_rules::{Rule, check, rule};
 use crate::tpm::link::Link;
 use crate::tpm::rc::{Class, classify};
 use crate::tpm::wire::{Reader, Writer};
+use crate::tpm::{Direction, SecretBytes};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -185,9 +185,10 @@ impl Command {
             uses.iter().map(|_| nonce()).collect::<Result<Vec<Nonce>>>().map_err(Failure::from)?;
         if let Some((used, nonce)) = encrypts_in.and_then(|at| uses.get(at).zip(nonces.get(at))) {
             let first = first_sized(&mut self.parameters)?;
-            used.session.cipher(used.auth, nonce, used.session.nonce_tpm(), true, first);
+            let (newer, older) = (nonce, used.session.nonce_tpm());
+            used.session.cipher(used.auth, newer, older, Direction::Encrypt, first)?;
         }
-        let area = self.authorization_area(&uses, &nonces, encrypts_in, encrypts_out);
+        let area = self.authorization_area(&uses, &nonces, encrypts_in, encrypts_out)?;
         self.exchange(link, tpm2::TPM2_ST_SESSIONS, &area, &mut uses, &nonces)
     }
 
@@ -199,7 +200,7 @@ impl Command {
         nonces: &[Nonce],
         encrypts_in: Option<usize>,
         encrypts_out: Option<usize>,
-    ) -> Vec<u8> {
+    ) -> Result<Vec<u8>> {
         let mut hash = Sha256::new().chain_update(self.rule.command.to_be_bytes());
         for handle in &self.handles {
             hash.update(&handle.name);
@@ -224,10 +225,10 @@ impl Command {
                 used.session.nonce_tpm(),
                 extra,
                 used.attributes,
-            );
+            )?;
             area = area.u32(used.session.handle).sized(nonce).u8(used.attributes).sized(&hmac);
         }
-        area.finish()
+        Ok(area.finish())
     }
 
     fn exchange(
@@ -314,7 +315,8 @@ impl Command {
                 used.session.accept(used.auth, &hash, nonce_tpm, nonce, attributes, hmac)?;
                 if used.attributes & ENCRYPT != 0 {
                     let first = first_sized(&mut parameters)?;
-                    used.session.cipher(used.auth, nonce_tpm, nonce, false, first);
+                    let (newer, older) = (nonce_tpm, nonce);
+                    used.session.cipher(used.auth, newer, older, Direction::Decrypt, first)?;
                 }
                 Ok(())
             };

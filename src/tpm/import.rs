@@ -76,14 +76,14 @@ fn sensitive(key: &OutsideKey, auth: &Auth) -> SecretBytes {
 /// The contents of the TPM2B_PRIVATE: the sensitive area encrypted, and an HMAC over it and the
 /// object's Name. TPM 2.0 Part 1, "Outer Duplication Wrapper".
 fn wrapped(seed: &[u8], name: &[u8], sensitive: &[u8]) -> Result<Vec<u8>> {
-    let cipher_key = kdfa(seed, b"STORAGE", name, &[], CIPHER);
-    let hmac_key = kdfa(seed, b"INTEGRITY", &[], &[], HASH_LEN);
+    let cipher_key = kdfa(seed, b"STORAGE", name, &[], CIPHER)?;
+    let hmac_key = kdfa(seed, b"INTEGRITY", &[], &[], HASH_LEN)?;
     // The seed is good for one wrapping, and so is the IV of zeros.
     let cipher = cfb_mode::Encryptor::<Aes128>::new_from_slices(&cipher_key, &[0; CIPHER])
         .map_err(|_| Error::bug("a wrapping key of another length"))?;
     let mut encrypted = Writer::new().sized(sensitive).finish();
     cipher.encrypt(&mut encrypted);
-    let hmac = hmac_sha256(&hmac_key, &[&encrypted, name]);
+    let hmac = hmac_sha256(&hmac_key, &[&encrypted, name])?;
     Ok(Writer::new().sized(&hmac).bytes(&encrypted).finish())
 }
 

@@ -204,7 +204,7 @@ impl Turn<'_> {
             reader.clone().end().map(|()| nonce_tpm)
         })?;
         let policy = kind == tpm2::TPM2_SE_POLICY;
-        Ok(AuthSession::opened(response.handle, salt, &nonce, nonce_tpm, policy))
+        Ok(AuthSession::opened(response.handle, salt, &nonce, nonce_tpm, policy)?)
     }
 
     /// Runs `body` with a session and the attributes it is to be used with, then keeps the session.
