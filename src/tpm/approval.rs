@@ -1,6 +1,5 @@
 //! Keys whose policy asks for somebody else's authorization at each use: PolicySecret(approver) +
-//! PolicyAuthValue, with userWithAuth clear. TPM 2.0 Part 3, TPM2_PolicySecret and
-//! TPM2_PolicyAuthValue.
+//! PolicyAuthValue (`policy.rs`), with userWithAuth clear.
 //!
 //! The policy is run for one command and ends with it: key, approver and policy session are gone from
 //! the TPM when the turn ends.
@@ -8,39 +7,19 @@
 use std::sync::Arc;
 
 use cryptoki_sys::CKR_USER_NOT_LOGGED_IN;
-use tss_esapi::constants::tss as tpm2;
 
 use crate::error::{Error, Result};
-use crate::tpm::auth_session::{AuthSession, CONTINUE};
 use crate::tpm::engine::Turn;
-use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Handle, Use};
+use crate::tpm::exchange::{Attempt, Authorization, Command, Failure, Use};
 use crate::tpm::public::needs_approval;
 use crate::tpm::recovery::Repeat;
 use crate::tpm::wire::Writer;
-use crate::tpm::{Approver, Auth, Key, SecretBytes};
+use crate::tpm::{Approver, Key, SecretBytes};
 
 impl Turn<'_> {
     /// Uses keys whose policy asks for it with the authorization of `approver`, until the turn ends.
     pub fn approve(&mut self, approver: Arc<Approver>) {
         self.approver = Some(approver);
-    }
-
-    /// TPM2_PolicySecret: proves in `session` that `authority` authorizes what `policy` is used for.
-    pub(super) fn policy_secret(
-        &mut self,
-        authority: &Handle,
-        auth: &Auth,
-        policy: &AuthSession,
-        session: &mut AuthSession,
-    ) -> Attempt<()> {
-        let command = Command::new(tpm2::TPM2_CC_PolicySecret)?
-            .handle(authority.clone())
-            .handle(Handle::permanent(policy.handle))
-            // nonceTPM, cpHashA and policyRef empty, no expiration.
-            .parameters(Writer::new().sized(&[]).sized(&[]).sized(&[]).u32(0));
-        let used = Use { session, auth: auth.bytes(), attributes: CONTINUE };
-        self.send(command, Authorization::Sessions(vec![used])).map_err(Failure::tried)?;
-        Ok(())
     }
 
     /// Sends one command with a key whose policy asks for approval.
@@ -62,15 +41,11 @@ impl Turn<'_> {
             let object = turn.load_temporary(&parent, key.blob, session)?;
             let authority = turn.load_temporary(&parent, &approver.blob, session)?;
             let policy = turn.policy_session()?;
-            turn.state.loaded.add_temporary(policy.handle);
             turn.policy_secret(&authority, &approver.auth, &policy, session)?;
             turn.flush_temporary(authority.number);
             Ok((object, policy))
         })?;
-        let by_value =
-            Command::new(tpm2::TPM2_CC_PolicyAuthValue)?.handle(Handle::permanent(policy.handle));
-        self.send(by_value, Authorization::None)?;
-        policy.prove_auth_value();
+        self.policy_auth_value(&mut policy)?;
         let handle = policy.handle;
         let command = Command::new(code)?.handle(object.clone()).parameters(parameters.clone());
         let used = Use { session: &mut policy, auth: key.auth.bytes(), attributes: secret };

@@ -32,16 +32,8 @@ impl Turn<'_> {
             let (kept, object) = turn.key_in_session(key)?;
             let wrapped = turn.in_session(kept, false, |turn, _, _| {
                 let mut policy = turn.policy_session()?;
-                turn.state.loaded.add_temporary(policy.handle);
-                let handle = Handle::permanent(policy.handle);
-                let auth_value =
-                    Command::new(tpm2::TPM2_CC_PolicyAuthValue)?.handle(handle.clone());
-                turn.send(auth_value, Authorization::None)?;
-                policy.prove_auth_value();
-                let code = Command::new(tpm2::TPM2_CC_PolicyCommandCode)?
-                    .handle(handle)
-                    .parameters(Writer::new().u32(tpm2::TPM2_CC_Duplicate));
-                turn.send(code, Authorization::None)?;
+                turn.policy_auth_value(&mut policy)?;
+                turn.policy_command_code(&policy, tpm2::TPM2_CC_Duplicate)?;
                 let command = Command::new(tpm2::TPM2_CC_Duplicate)?
                     .handle(object)
                     .handle(Handle::permanent(tpm2::TPM2_RH_NULL))

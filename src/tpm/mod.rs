@@ -12,6 +12,7 @@
 //! | `approval.rs` | keys whose policy asks for somebody's authorization at each use |
 //! | `import.rs` | a key from outside, brought in |
 //! | `long_key.rs` | secrets longer than a TPM's HMAC key: several objects |
+//! | `policy.rs` | policies: their digests, and the commands that fulfil them |
 //! | `parent.rs` | primary keys, auth sessions, loading: what operations begin with |
 //! | `recovery.rs` | what is done about a failure before the caller hears of it |
 //! | `loaded.rs` | what is loaded: keys by last use, primary keys, the kept auth session |
@@ -39,6 +40,7 @@ mod loaded;
 mod long_key;
 mod operations;
 mod parent;
+mod policy;
 mod public;
 mod random;
 mod rc;
@@ -49,7 +51,8 @@ mod turn;
 pub mod types;
 mod wire;
 
-pub use public::{approval_policy, needs_approval, object_name, public_key};
+pub use policy::approval_policy;
+pub use public::{needs_approval, object_name, public_key};
 pub use types::*;
 
 use crate::error::Result;

@@ -116,13 +116,9 @@ impl Tpm for Turn<'_> {
                 let object = turn.load_temporary(&parent, key.blob, session)?;
                 let authority = turn.load_temporary(&parent, officer.blob, session)?;
                 let mut policy = turn.policy_session()?;
-                turn.state.loaded.add_temporary(policy.handle);
                 turn.policy_secret(&authority, officer.auth, &policy, session)?;
                 turn.flush_temporary(authority.number);
-                let code = Command::new(tpm2::TPM2_CC_PolicyCommandCode)?
-                    .handle(Handle::permanent(policy.handle))
-                    .parameters(Writer::new().u32(tpm2::TPM2_CC_ObjectChangeAuth));
-                turn.send(code, Authorization::None)?;
+                turn.policy_command_code(&policy, tpm2::TPM2_CC_ObjectChangeAuth)?;
                 let change = Command::new(tpm2::TPM2_CC_ObjectChangeAuth)?
                     .handle(object.clone())
                     .handle(parent.handle.clone())

@@ -176,12 +176,13 @@ impl Turn<'_> {
         Ok(KeptSession { session, salted_to: Vec::new() })
     }
 
-    /// A policy session.
-    pub(super) fn policy_session(&mut self) -> Attempt<AuthSession> {
-        self.start(tpm2::TPM2_RH_NULL, None, tpm2::TPM2_SE_POLICY)
-    }
-
-    fn start(&mut self, key: u32, salt: Option<&Salt>, kind: u8) -> Attempt<AuthSession> {
+    /// TPM2_StartAuthSession, of this kind (TPM_SE), salted to the loaded key `key` or to none.
+    pub(super) fn start(
+        &mut self,
+        key: u32,
+        salt: Option<&Salt>,
+        kind: u8,
+    ) -> Attempt<AuthSession> {
         let nonce = nonce()?;
         let salt_bytes = salt.map(|salt| salt.encrypted.clone()).unwrap_or_default();
         let command = Command::new(tpm2::TPM2_CC_StartAuthSession)?

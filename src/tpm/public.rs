@@ -16,6 +16,7 @@ use tss_esapi::structures::{
 use tss_esapi::traits::{Marshall, UnMarshall};
 
 use crate::error::{Error, Result};
+use crate::tpm::policy::{duplication_policy, officer_policy};
 use crate::tpm::wire::{Reader, Writer};
 use crate::tpm::{Curve, HashAlg, KeyKind, KeyTemplate, PublicKey, Scheme, SealTemplate};
 
@@ -64,14 +65,14 @@ pub fn seal_template(seal: &SealTemplate) -> Result<Vec<u8>> {
         .build()
         .map_err(template)?;
     let policy = match &seal.officer {
-        Some(officer) => officer_policy(&object_name(officer)?),
-        None => Vec::new(),
+        Some(officer) => Some(officer_policy(officer)?),
+        None => None,
     };
     PublicBuilder::new()
         .with_public_algorithm(PublicAlgorithm::KeyedHash)
         .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
         .with_object_attributes(attributes)
-        .with_auth_policy(Digest::try_from(policy).map_err(template)?)
+        .with_auth_policy(policy_digest(policy)?)
         .with_keyed_hash_parameters(PublicKeyedHashParameters::new(KeyedHashScheme::Null))
         .with_keyed_hash_unique_identifier(Digest::default())
         .build()
@@ -212,56 +213,6 @@ fn hashing(hash: HashAlg) -> HashingAlgorithm {
 
 fn template(cause: tss_esapi::Error) -> Error {
     Error::because(CKR_GENERAL_ERROR, "a template could not be marshalled", cause)
-}
-
-/// The authPolicy of a key that asks for the authorization of `approver`, a TPM2B_PUBLIC, at each use,
-/// and for its own authValue: PolicySecret(approver) + PolicyAuthValue. It names the approver by its
-/// Name, which no change of authValue alters.
-/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyAuthValue.
-///
-/// Errors: `CKR_DEVICE_ERROR` when it is no public area.
-pub fn approval_policy(approver: &[u8]) -> Result<[u8; 32]> {
-    let policy = Sha256::new()
-        .chain_update(secret_policy(&object_name(approver)?))
-        .chain_update(tpm2::TPM2_CC_PolicyAuthValue.to_be_bytes());
-    Ok(policy.finalize().into())
-}
-
-/// PolicySecret(authority), the first of a policy.
-fn secret_policy(authority: &[u8]) -> [u8; 32] {
-    let secret = Sha256::new()
-        .chain_update([0; 32])
-        .chain_update(tpm2::TPM2_CC_PolicySecret.to_be_bytes())
-        .chain_update(authority)
-        .finalize();
-    // policyRef is empty, and is hashed all the same.
-    Sha256::digest(secret).into()
-}
-
-/// PolicySecret(officer) + PolicyCommandCode(TPM2_ObjectChangeAuth).
-/// TPM 2.0 Part 3, TPM2_PolicySecret and TPM2_PolicyCommandCode.
-fn officer_policy(officer: &[u8]) -> Vec<u8> {
-    Sha256::new()
-        .chain_update(secret_policy(officer))
-        .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
-        .chain_update(tpm2::TPM2_CC_ObjectChangeAuth.to_be_bytes())
-        .finalize()
-        .to_vec()
-}
-
-/// PolicyAuthValue + PolicyCommandCode(TPM2_Duplicate).
-/// TPM 2.0 Part 3, TPM2_PolicyAuthValue and TPM2_PolicyCommandCode.
-fn duplication_policy() -> [u8; 32] {
-    let auth_value = Sha256::new()
-        .chain_update([0; 32])
-        .chain_update(tpm2::TPM2_CC_PolicyAuthValue.to_be_bytes())
-        .finalize();
-    Sha256::new()
-        .chain_update(auth_value)
-        .chain_update(tpm2::TPM2_CC_PolicyCommandCode.to_be_bytes())
-        .chain_update(tpm2::TPM2_CC_Duplicate.to_be_bytes())
-        .finalize()
-        .into()
 }
 
 /// The Name of the object with this TPM2B_PUBLIC: nameAlg and the digest of the public area.
