@@ -9,7 +9,7 @@ use cryptoki_sys::{
 };
 
 use super::input::{Input, copied};
-use super::mechanism::{invalid, pointed_to, structure};
+use super::structure::{invalid, pointed_to, structure};
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::{AeadParameter, Parameter};
 use crate::mechanism::{AeadMode, Sealed};
@@ -17,12 +17,11 @@ use crate::mechanism::{AeadMode, Sealed};
 /// More associated data than is taken: with more, nothing could be told from a length that is wrong.
 const MOST_AAD: CK_ULONG = 64 << 20;
 
-/// CK_GCM_PARAMS or CK_CCM_PARAMS, the `len` bytes at `input`.
-pub(super) fn operation(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
+/// CK_GCM_PARAMS or CK_CCM_PARAMS, at `input`.
+pub(super) fn operation(mode: AeadMode, input: Input<'_>) -> Result<Parameter> {
     let parameter = match mode {
         AeadMode::Gcm => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_GCM_PARAMS = unsafe { structure(input, len) }?;
+            let given: CK_GCM_PARAMS = structure(input)?;
             AeadParameter {
                 nonce: pointed_to(given.pIv, given.ulIvLen)?,
                 aad: associated(given.pAAD, given.ulAADLen)?,
@@ -33,8 +32,7 @@ pub(super) fn operation(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resu
             }
         }
         AeadMode::Ccm => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_CCM_PARAMS = unsafe { structure(input, len) }?;
+            let given: CK_CCM_PARAMS = structure(input)?;
             AeadParameter {
                 nonce: pointed_to(given.pNonce, given.ulNonceLen)?,
                 aad: associated(given.pAAD, given.ulAADLen)?,
@@ -50,11 +48,10 @@ pub(super) fn operation(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resu
 
 /// CK_GCM_WRAP_PARAMS or CK_CCM_WRAP_PARAMS; or what an operation has, which wrapping had before
 /// PKCS#11 v3.2. The length of the data is the wrapped key's, whatever is said of it.
-pub(super) fn wrapping(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
+pub(super) fn wrapping(mode: AeadMode, input: Input<'_>) -> Result<Parameter> {
     let parameter = match mode {
-        AeadMode::Gcm if len == size_of::<CK_GCM_WRAP_PARAMS>() as CK_ULONG => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_GCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+        AeadMode::Gcm if input.len() == size_of::<CK_GCM_WRAP_PARAMS>() as CK_ULONG => {
+            let given: CK_GCM_WRAP_PARAMS = structure(input)?;
             AeadParameter {
                 nonce: pointed_to(given.pIv, given.ulIvLen)?,
                 aad: associated(given.pAAD, given.ulAADLen)?,
@@ -64,9 +61,8 @@ pub(super) fn wrapping(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resul
                 fixed_bits: given.ulIvFixedBits,
             }
         }
-        AeadMode::Ccm if len == size_of::<CK_CCM_WRAP_PARAMS>() as CK_ULONG => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_CCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+        AeadMode::Ccm if input.len() == size_of::<CK_CCM_WRAP_PARAMS>() as CK_ULONG => {
+            let given: CK_CCM_WRAP_PARAMS = structure(input)?;
             AeadParameter {
                 nonce: pointed_to(given.pNonce, given.ulNonceLen)?,
                 aad: associated(given.pAAD, given.ulAADLen)?,
@@ -76,7 +72,7 @@ pub(super) fn wrapping(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resul
                 fixed_bits: given.ulNonceFixedBits,
             }
         }
-        _ => match operation(mode, input, len)? {
+        _ => match operation(mode, input)? {
             Parameter::Aead(given) => AeadParameter { data_len: None, ..given },
             _ => return Err(invalid("shape")),
         },
@@ -85,16 +81,14 @@ pub(super) fn wrapping(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Resul
 }
 
 /// Where a nonce goes that was made for a wrapping: into the structure that [`wrapping`] read.
-pub(super) fn wrapping_places(mode: AeadMode, input: Input<'_>, len: CK_ULONG) -> Result<Places> {
+pub(super) fn wrapping_places(mode: AeadMode, input: Input<'_>) -> Result<Places> {
     let (nonce, nonce_len) = match mode {
         AeadMode::Gcm => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_GCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+            let given: CK_GCM_WRAP_PARAMS = structure(input)?;
             (given.pIv, pointed_to(given.pIv, given.ulIvLen)?.len())
         }
         AeadMode::Ccm => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_CCM_WRAP_PARAMS = unsafe { structure(input, len) }?;
+            let given: CK_CCM_WRAP_PARAMS = structure(input)?;
             (given.pNonce, pointed_to(given.pNonce, given.ulNonceLen)?.len())
         }
     };
@@ -112,8 +106,8 @@ fn associated(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
 }
 
 /// What a process of messages begins with: nothing, or a message's parameter, which says nothing yet.
-pub(super) fn messages(mode: AeadMode, _: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
-    if len == 0 || len == message_size(mode) {
+pub(super) fn messages(mode: AeadMode, input: Input<'_>) -> Result<Parameter> {
+    if input.is_empty() || input.len() == message_size(mode) {
         return Ok(Parameter::None);
     }
     Err(invalid("length of the parameter"))
@@ -130,10 +124,7 @@ fn message_size(mode: AeadMode) -> CK_ULONG {
 /// The pointer that the caller gave for a message's parameter: CK_GCM_MESSAGE_PARAMS or
 /// CK_CCM_MESSAGE_PARAMS.
 #[derive(Clone, Copy)]
-pub(super) struct MessageParameter<'call> {
-    structure: Input<'call>,
-    len: CK_ULONG,
-}
+pub(super) struct MessageParameter<'call>(Input<'call>);
 
 impl<'call> MessageParameter<'call> {
     /// Takes down the caller's pointer; looks at nothing yet.
@@ -145,16 +136,16 @@ impl<'call> MessageParameter<'call> {
     /// NULL, is readable and writable for the lifetime, in which nobody but this library touches it.
     pub(super) unsafe fn new(place: *const u8, len: CK_ULONG) -> Self {
         // SAFETY: by this function's contract.
-        unsafe { Self::of(Input::new(place, len), len) }
+        unsafe { Self::of(Input::new(place, len)) }
     }
 
-    /// The same of `structure`, which has `len` bytes.
+    /// The same of `structure`.
     ///
     /// # Safety
     ///
     /// As [`new`](Self::new)'s.
-    pub(super) unsafe fn of(structure: Input<'call>, len: CK_ULONG) -> Self {
-        Self { structure, len }
+    pub(super) unsafe fn of(structure: Input<'call>) -> Self {
+        Self(structure)
     }
 
     /// The parameter, with the associated data that came beside it. `mode` is that of the process, if
@@ -166,8 +157,7 @@ impl<'call> MessageParameter<'call> {
         let aad = aad.map_or(Ok(Vec::new()), |aad| copied(aad.bytes()?))?;
         match mode.ok_or_else(none)? {
             AeadMode::Gcm => {
-                // SAFETY: plain numbers and pointers, of which every value is one.
-                let given: CK_GCM_MESSAGE_PARAMS = unsafe { structure(self.structure, self.len) }?;
+                let given: CK_GCM_MESSAGE_PARAMS = structure(self.0)?;
                 let parameter = AeadParameter {
                     nonce: pointed_to(given.pIv, given.ulIvLen)?,
                     aad,
@@ -180,8 +170,7 @@ impl<'call> MessageParameter<'call> {
                 Ok(Message { parameter, nonce: given.pIv, tag: given.pTag, tag_len })
             }
             AeadMode::Ccm => {
-                // SAFETY: plain numbers and pointers, of which every value is one.
-                let given: CK_CCM_MESSAGE_PARAMS = unsafe { structure(self.structure, self.len) }?;
+                let given: CK_CCM_MESSAGE_PARAMS = structure(self.0)?;
                 let parameter = AeadParameter {
                     nonce: pointed_to(given.pNonce, given.ulNonceLen)?,
                     aad,

@@ -9,9 +9,9 @@ use cryptoki_sys::{
 };
 
 use super::attributes::Template;
-use super::input::Input;
-use super::mechanism::{invalid, pointed_to, structure};
+use super::input::{Input, copied};
 use super::scalar::Out;
+use super::structure::{AnyBits, believed, invalid, pointed_to, structure};
 use crate::error::Result;
 use crate::mechanism::derivation_parameter::{
     HkdfParameter, KdfParameter, NumberFormat, PrfInput, Salt,
@@ -28,9 +28,8 @@ pub(super) struct AdditionalKey<'call> {
 }
 
 /// CK_HKDF_PARAMS.
-pub(super) fn hkdf(bytes: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
-    // SAFETY: plain numbers and pointers, of which every value is one.
-    let given: CK_HKDF_PARAMS = unsafe { structure(bytes, len) }?;
+pub(super) fn hkdf(bytes: Input<'_>) -> Result<Parameter> {
+    let given: CK_HKDF_PARAMS = structure(bytes)?;
     let (extract, expand) = (given.bExtract != 0, given.bExpand != 0);
     // What is not used is not looked at.
     let salt = match given.ulSaltType {
@@ -46,17 +45,15 @@ pub(super) fn hkdf(bytes: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
 }
 
 /// CK_SP800_108_KDF_PARAMS.
-pub(super) fn kdf(bytes: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
-    // SAFETY: plain numbers and pointers, of which every value is one.
-    let given: CK_SP800_108_KDF_PARAMS = unsafe { structure(bytes, len) }?;
+pub(super) fn kdf(bytes: Input<'_>) -> Result<Parameter> {
+    let given: CK_SP800_108_KDF_PARAMS = structure(bytes)?;
     let inputs = inputs(given.pDataParams, given.ulNumberOfDataParams)?;
     Ok(Parameter::Kdf(KdfParameter { prf: given.prfType, inputs, iv: Vec::new() }))
 }
 
 /// CK_SP800_108_FEEDBACK_KDF_PARAMS.
-pub(super) fn feedback_kdf(bytes: Input<'_>, len: CK_ULONG) -> Result<Parameter> {
-    // SAFETY: plain numbers and pointers, of which every value is one.
-    let given: CK_SP800_108_FEEDBACK_KDF_PARAMS = unsafe { structure(bytes, len) }?;
+pub(super) fn feedback_kdf(bytes: Input<'_>) -> Result<Parameter> {
+    let given: CK_SP800_108_FEEDBACK_KDF_PARAMS = structure(bytes)?;
     let inputs = inputs(given.pDataParams, given.ulNumberOfDataParams)?;
     let iv = pointed_to(given.pIV, given.ulIVLen)?;
     Ok(Parameter::Kdf(KdfParameter { prf: given.prfType, inputs, iv }))
@@ -66,23 +63,19 @@ pub(super) fn feedback_kdf(bytes: Input<'_>, len: CK_ULONG) -> Result<Parameter>
 pub(super) fn additional_keys<'call>(
     shape: Option<ParameterShape>,
     bytes: Input<'call>,
-    len: CK_ULONG,
 ) -> Result<Vec<AdditionalKey<'call>>> {
     let (start, count) = match shape {
         Some(ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf) => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_SP800_108_KDF_PARAMS = unsafe { structure(bytes, len) }?;
+            let given: CK_SP800_108_KDF_PARAMS = structure(bytes)?;
             (given.pAdditionalDerivedKeys, given.ulAdditionalDerivedKeys)
         }
         Some(ParameterShape::FeedbackKdf) => {
-            // SAFETY: plain numbers and pointers, of which every value is one.
-            let given: CK_SP800_108_FEEDBACK_KDF_PARAMS = unsafe { structure(bytes, len) }?;
+            let given: CK_SP800_108_FEEDBACK_KDF_PARAMS = structure(bytes)?;
             (given.pAdditionalDerivedKeys, given.ulAdditionalDerivedKeys)
         }
         _ => return Ok(Vec::new()),
     };
-    // SAFETY: pointers and numbers, of which every value is one.
-    let keys: Vec<CK_DERIVED_KEY> = unsafe { entries(start, count) }?;
+    let keys: Vec<CK_DERIVED_KEY> = entries(start, count)?;
     keys.into_iter()
         .map(|key| {
             // SAFETY: the template and the place of the handle are the caller's, by the contract
@@ -97,22 +90,19 @@ pub(super) fn additional_keys<'call>(
 }
 
 fn inputs(start: *mut CK_PRF_DATA_PARAM, count: CK_ULONG) -> Result<Vec<PrfInput>> {
-    // SAFETY: pointers and numbers, of which every value is one.
-    let given: Vec<CK_PRF_DATA_PARAM> = unsafe { entries(start, count) }?;
+    let given: Vec<CK_PRF_DATA_PARAM> = entries(start, count)?;
     given.into_iter().map(input).collect()
 }
 
 fn input(given: CK_PRF_DATA_PARAM) -> Result<PrfInput> {
-    let len = given.ulValueLen;
     // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
-    let value = unsafe { Input::new(given.pValue.cast(), len) };
+    let value = unsafe { Input::new(given.pValue.cast(), given.ulValueLen) };
     Ok(match given.type_ {
         CK_SP800_108_ITERATION_VARIABLE if value.is_absent() => PrfInput::Iteration(None),
-        CK_SP800_108_ITERATION_VARIABLE => PrfInput::Iteration(Some(counter(value, len)?)),
-        CK_SP800_108_COUNTER => PrfInput::Counter(counter(value, len)?),
+        CK_SP800_108_ITERATION_VARIABLE => PrfInput::Iteration(Some(counter(value)?)),
+        CK_SP800_108_COUNTER => PrfInput::Counter(counter(value)?),
         CK_SP800_108_DKM_LENGTH => {
-            // SAFETY: plain numbers, of which every value is one.
-            let format: CK_SP800_108_DKM_LENGTH_FORMAT = unsafe { structure(value, len) }?;
+            let format: CK_SP800_108_DKM_LENGTH_FORMAT = structure(value)?;
             PrfInput::Length(
                 format.dkmLengthMethod,
                 NumberFormat {
@@ -121,25 +111,19 @@ fn input(given: CK_PRF_DATA_PARAM) -> Result<PrfInput> {
                 },
             )
         }
-        CK_SP800_108_BYTE_ARRAY => PrfInput::Bytes(pointed_to(given.pValue.cast(), len)?),
-        // SAFETY: a plain number, of which every value is one.
-        CK_SP800_108_KEY_HANDLE => PrfInput::Key(unsafe { structure(value, len) }?),
+        CK_SP800_108_BYTE_ARRAY => PrfInput::Bytes(copied(believed(value)?)?),
+        CK_SP800_108_KEY_HANDLE => PrfInput::Key(structure(value)?),
         _ => return Err(invalid("kind of input of a KDF")),
     })
 }
 
-fn counter(value: Input<'_>, len: CK_ULONG) -> Result<NumberFormat> {
-    // SAFETY: plain numbers, of which every value is one.
-    let format: CK_SP800_108_COUNTER_FORMAT = unsafe { structure(value, len) }?;
+fn counter(value: Input<'_>) -> Result<NumberFormat> {
+    let format: CK_SP800_108_COUNTER_FORMAT = structure(value)?;
     Ok(NumberFormat { little_endian: format.bLittleEndian != 0, bits: format.ulWidthInBits })
 }
 
 /// The `count` entries that a parameter points to.
-///
-/// # Safety
-///
-/// Every pattern of bits is a value of `T`.
-unsafe fn entries<T: Copy>(start: *const T, count: CK_ULONG) -> Result<Vec<T>> {
+fn entries<T: AnyBits>(start: *const T, count: CK_ULONG) -> Result<Vec<T>> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -147,6 +131,6 @@ unsafe fn entries<T: Copy>(start: *const T, count: CK_ULONG) -> Result<Vec<T>> {
         return Err(invalid("list in the parameter"));
     }
     // SAFETY: not NULL, so there are `count` entries, of any alignment, by the contract of
-    // `Mechanism::new`, and they are values by this function's.
+    // `Mechanism::new`, and any bytes are one.
     Ok((0..count as usize).map(|at| unsafe { start.add(at).read_unaligned() }).collect())
 }

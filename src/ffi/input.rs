@@ -63,6 +63,11 @@ impl<'call> Input<'call> {
         Ok(unsafe { slice::from_raw_parts(self.start, len) })
     }
 
+    /// The length that the caller said, whatever is there.
+    pub(super) fn len(&self) -> CK_ULONG {
+        self.len
+    }
+
     /// Whether its length is 0.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0

@@ -6,19 +6,16 @@ use cryptoki_sys::{
     CK_AES_CBC_ENCRYPT_DATA_PARAMS, CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EXTRACT_PARAMS,
     CK_KEY_DERIVATION_STRING_DATA, CK_MAC_GENERAL_PARAMS, CK_MECHANISM, CK_MECHANISM_TYPE,
     CK_OBJECT_HANDLE, CK_RSA_AES_KEY_WRAP_PARAMS, CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS,
-    CK_ULONG, CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID, CKR_MECHANISM_PARAM_INVALID,
-    CKZ_DATA_SPECIFIED,
+    CKR_ARGUMENTS_BAD, CKR_MECHANISM_INVALID, CKZ_DATA_SPECIFIED,
 };
 
 use super::aead::{self, Message, MessageParameter};
 use super::derivation::{self, AdditionalKey};
 use super::input::{Input, copied};
+use super::structure::{believed, invalid, pointed_to, structure};
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::{MechanismChoice, Parameter, ParameterShape};
 use crate::mechanism::{AeadMode, parameter_shape};
-
-/// More bytes than a parameter, or what it points to, has: a larger length is not believed.
-const MOST_BYTES: CK_ULONG = 64 << 10;
 
 /// The pointer that the caller gave for a mechanism.
 #[derive(Clone, Copy)]
@@ -46,7 +43,7 @@ impl<'call> Mechanism<'call> {
     /// Errors: `CKR_MECHANISM_PARAM_INVALID` for a parameter of a wrong length, NULL with a
     /// length, or an OAEP source that is not data.
     pub(super) fn choice(&self) -> Result<Option<MechanismChoice>> {
-        self.choice_by(parameter_shape, aead::operation)
+        self.choice_by(aead::operation)
     }
 
     /// The mechanism, where there has to be one. Errors: as `choice`'s, and `CKR_ARGUMENTS_BAD`.
@@ -56,15 +53,15 @@ impl<'call> Mechanism<'call> {
 
     /// The mechanism that wraps or unwraps a key. Errors: as `required`'s.
     pub(super) fn for_wrapping(&self) -> Result<MechanismChoice> {
-        self.choice_by(parameter_shape, aead::wrapping)?.ok_or_else(missing)
+        self.choice_by(aead::wrapping)?.ok_or_else(missing)
     }
 
     /// Writes the nonce that a key was wrapped with to where the parameter has its own.
     pub(super) fn write_nonce(&self, nonce: &[u8]) -> Result<()> {
-        let (ckm, bytes, len) = self.raw().ok_or_else(missing)?;
+        let (ckm, bytes) = self.raw().ok_or_else(missing)?;
         match parameter_shape(ckm) {
             Some(ParameterShape::Aead(mode)) => {
-                aead::wrapping_places(mode, bytes, len)?.write_nonce(nonce)
+                aead::wrapping_places(mode, bytes)?.write_nonce(nonce)
             }
             _ => Err(Error::bug("a nonce for a mechanism without one")),
         }
@@ -77,11 +74,11 @@ impl<'call> Mechanism<'call> {
         &self,
         aad: Input<'_>,
     ) -> Result<(CK_MECHANISM_TYPE, Message)> {
-        let (ckm, bytes, len) = self.raw().ok_or_else(missing)?;
+        let (ckm, bytes) = self.raw().ok_or_else(missing)?;
         match parameter_shape(ckm) {
             Some(ParameterShape::Aead(mode)) => {
                 // SAFETY: by `Mechanism::new`'s contract.
-                let parameter = unsafe { MessageParameter::of(bytes, len) };
+                let parameter = unsafe { MessageParameter::of(bytes) };
                 let mut message = parameter.read(Some(mode), Some(aad))?;
                 // It is the wrapped key's, whatever is said of it.
                 message.parameter.data_len = None;
@@ -91,8 +88,8 @@ impl<'call> Mechanism<'call> {
         }
     }
 
-    /// The type, the parameter and its length; `None` for NULL.
-    fn raw(&self) -> Option<(CK_MECHANISM_TYPE, Input<'call>, CK_ULONG)> {
+    /// The type and the parameter; `None` for NULL.
+    fn raw(&self) -> Option<(CK_MECHANISM_TYPE, Input<'call>)> {
         if self.place.is_null() {
             return None;
         }
@@ -100,103 +97,77 @@ impl<'call> Mechanism<'call> {
         let given = unsafe { self.place.read_unaligned() };
         // SAFETY: by `new`'s contract.
         let bytes = unsafe { Input::new(given.pParameter.cast(), given.ulParameterLen) };
-        Some((given.mechanism, bytes, given.ulParameterLen))
+        Some((given.mechanism, bytes))
     }
 
     /// The mechanism of a process of messages, or `None` for NULL. Errors: as `choice`'s.
     pub(super) fn for_messages(&self) -> Result<Option<MechanismChoice>> {
-        self.choice_by(parameter_shape, aead::messages)
+        self.choice_by(aead::messages)
     }
 
-    fn choice_by(
-        &self,
-        shape_of: impl FnOnce(CK_MECHANISM_TYPE) -> Option<ParameterShape>,
-        aead: fn(AeadMode, Input<'_>, CK_ULONG) -> Result<Parameter>,
-    ) -> Result<Option<MechanismChoice>> {
-        let Some((ckm, bytes, len)) = self.raw() else { return Ok(None) };
-        let parameter = match shape_of(ckm) {
+    fn choice_by(&self, aead: ReadAead) -> Result<Option<MechanismChoice>> {
+        let Some((ckm, bytes)) = self.raw() else { return Ok(None) };
+        let parameter = match parameter_shape(ckm) {
+            Some(shape) => parameter(shape, bytes, aead)?,
             // The mechanism is refused by name; nothing is known of what the pointer means.
             None => Parameter::None,
-            Some(ParameterShape::None) => match believed(bytes, len)? {
-                [] => Parameter::None,
-                bytes => Parameter::Bytes(copied(bytes)?),
-            },
-            Some(ParameterShape::Pss) => {
-                // SAFETY: plain numbers, of which every value is one.
-                pss(unsafe { structure(bytes, len) }?)
-            }
-            Some(ParameterShape::Oaep) => {
-                // SAFETY: plain numbers and a pointer, of which every value is one.
-                oaep(unsafe { structure(bytes, len) }?)?
-            }
-            Some(ParameterShape::RsaAes) => {
-                // SAFETY: a plain number and a pointer, of which every value is one.
-                rsa_aes(unsafe { structure(bytes, len) }?)?
-            }
-            Some(ParameterShape::OptionalIv(_)) => match believed(bytes, len)? {
-                [] => Parameter::None,
-                bytes => Parameter::Bytes(copied(bytes)?),
-            },
-            Some(ParameterShape::Data) => {
-                // SAFETY: a pointer and a number, of which every value is one.
-                let given: CK_KEY_DERIVATION_STRING_DATA = unsafe { structure(bytes, len) }?;
-                Parameter::Data(pointed_to(given.pData, given.ulLen)?)
-            }
-            Some(ParameterShape::BitIndex) => {
-                // SAFETY: a plain number, of which every value is one.
-                Parameter::BitIndex(unsafe { structure::<CK_EXTRACT_PARAMS>(bytes, len) }?)
-            }
-            Some(ParameterShape::CbcData) => {
-                // SAFETY: bytes, a pointer and a number, of which every value is one.
-                let given: CK_AES_CBC_ENCRYPT_DATA_PARAMS = unsafe { structure(bytes, len) }?;
-                let data = pointed_to(given.pData, given.length)?;
-                Parameter::CbcData { iv: given.iv, data }
-            }
-            Some(ParameterShape::Ecdh) => {
-                // SAFETY: plain numbers and pointers, of which every value is one.
-                ecdh(unsafe { structure(bytes, len) }?)?
-            }
-            Some(ParameterShape::KeyHandle) => {
-                // SAFETY: a plain number, of which every value is one.
-                Parameter::KeyHandle(unsafe { structure::<CK_OBJECT_HANDLE>(bytes, len) }?)
-            }
-            Some(ParameterShape::Hkdf) => derivation::hkdf(bytes, len)?,
-            Some(ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf) => {
-                derivation::kdf(bytes, len)?
-            }
-            Some(ParameterShape::FeedbackKdf) => derivation::feedback_kdf(bytes, len)?,
-            Some(ParameterShape::Aead(mode)) => aead(mode, bytes, len)?,
-            Some(ParameterShape::Iv) => Parameter::Bytes(copied(believed(bytes, len)?)?),
-            Some(ParameterShape::Counter) => {
-                // SAFETY: plain numbers, of which every value is one.
-                let given: CK_AES_CTR_PARAMS = unsafe { structure(bytes, len) }?;
-                Parameter::Counter { bits: given.ulCounterBits, block: given.cb }
-            }
-            Some(ParameterShape::MacLength) => {
-                // SAFETY: a plain number, of which every value is one.
-                Parameter::MacLength(unsafe { structure::<CK_MAC_GENERAL_PARAMS>(bytes, len) }?)
-            }
         };
         Ok(Some(MechanismChoice { ckm, parameter }))
     }
-}
 
-fn missing() -> Error {
-    Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism")
-}
-
-impl<'call> Mechanism<'call> {
     /// The keys that a derivation makes beside the one that it is called for; of most there are none.
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID`.
     pub(super) fn additional_keys(&self) -> Result<Vec<AdditionalKey<'call>>> {
         match self.raw() {
-            Some((ckm, bytes, len)) => {
-                derivation::additional_keys(parameter_shape(ckm), bytes, len)
-            }
+            Some((ckm, bytes)) => derivation::additional_keys(parameter_shape(ckm), bytes),
             None => Ok(Vec::new()),
         }
     }
+}
+
+/// How the parameter of GCM or CCM is read: it is another structure for each kind of function.
+type ReadAead = fn(AeadMode, Input<'_>) -> Result<Parameter>;
+
+/// The parameter at `bytes`, which has this shape.
+fn parameter(shape: ParameterShape, bytes: Input<'_>, aead: ReadAead) -> Result<Parameter> {
+    Ok(match shape {
+        ParameterShape::None | ParameterShape::Iv | ParameterShape::OptionalIv(_) => {
+            match believed(bytes)? {
+                [] => Parameter::None,
+                bytes => Parameter::Bytes(copied(bytes)?),
+            }
+        }
+        ParameterShape::Pss => pss(structure(bytes)?),
+        ParameterShape::Oaep => oaep(structure(bytes)?)?,
+        ParameterShape::RsaAes => rsa_aes(structure(bytes)?)?,
+        ParameterShape::Data => {
+            let given: CK_KEY_DERIVATION_STRING_DATA = structure(bytes)?;
+            Parameter::Data(pointed_to(given.pData, given.ulLen)?)
+        }
+        ParameterShape::BitIndex => Parameter::BitIndex(structure::<CK_EXTRACT_PARAMS>(bytes)?),
+        ParameterShape::CbcData => {
+            let given: CK_AES_CBC_ENCRYPT_DATA_PARAMS = structure(bytes)?;
+            Parameter::CbcData { iv: given.iv, data: pointed_to(given.pData, given.length)? }
+        }
+        ParameterShape::Ecdh => ecdh(structure(bytes)?)?,
+        ParameterShape::KeyHandle => Parameter::KeyHandle(structure::<CK_OBJECT_HANDLE>(bytes)?),
+        ParameterShape::Hkdf => derivation::hkdf(bytes)?,
+        ParameterShape::CounterKdf | ParameterShape::DoublePipelineKdf => derivation::kdf(bytes)?,
+        ParameterShape::FeedbackKdf => derivation::feedback_kdf(bytes)?,
+        ParameterShape::Aead(mode) => aead(mode, bytes)?,
+        ParameterShape::Counter => {
+            let given: CK_AES_CTR_PARAMS = structure(bytes)?;
+            Parameter::Counter { bits: given.ulCounterBits, block: given.cb }
+        }
+        ParameterShape::MacLength => {
+            Parameter::MacLength(structure::<CK_MAC_GENERAL_PARAMS>(bytes)?)
+        }
+    })
+}
+
+fn missing() -> Error {
+    Error::new(CKR_ARGUMENTS_BAD, "NULL for the mechanism")
 }
 
 fn pss(given: CK_RSA_PKCS_PSS_PARAMS) -> Parameter {
@@ -206,7 +177,7 @@ fn pss(given: CK_RSA_PKCS_PSS_PARAMS) -> Parameter {
 fn oaep(given: CK_RSA_PKCS_OAEP_PARAMS) -> Result<Parameter> {
     // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
     let label = unsafe { Input::new(given.pSourceData.cast(), given.ulSourceDataLen) };
-    let label = believed(label, given.ulSourceDataLen)?;
+    let label = believed(label)?;
     // No data needs no source: applications leave it 0 then.
     if given.source != CKZ_DATA_SPECIFIED && !(given.source == 0 && label.is_empty()) {
         return Err(invalid("source of the encoding parameter"));
@@ -227,44 +198,12 @@ fn rsa_aes(given: CK_RSA_AES_KEY_WRAP_PARAMS) -> Result<Parameter> {
     }
 }
 
-/// A copy of what a parameter's structure points to.
-pub(super) fn pointed_to(start: *const u8, len: CK_ULONG) -> Result<Vec<u8>> {
-    // SAFETY: what the structure points to is readable by the contract of `Mechanism::new`.
-    copied(believed(unsafe { Input::new(start, len) }, len)?)
-}
-
 fn ecdh(given: CK_ECDH1_DERIVE_PARAMS) -> Result<Parameter> {
     Ok(Parameter::Ecdh {
         kdf: given.kdf,
         shared: pointed_to(given.pSharedData, given.ulSharedDataLen)?,
         public: pointed_to(given.pPublicData, given.ulPublicDataLen)?,
     })
-}
-
-/// The bytes of `input`, whose length is `len`, if that is a length a parameter can have.
-pub(super) fn believed(input: Input<'_>, len: CK_ULONG) -> Result<&[u8]> {
-    if len > MOST_BYTES {
-        return Err(invalid("length of the parameter"));
-    }
-    input.bytes().map_err(|error| error.told_as(CKR_MECHANISM_PARAM_INVALID))
-}
-
-/// The structure at `input`, whose length `len` must be its own.
-///
-/// # Safety
-///
-/// Every pattern of bits is a value of `T`.
-pub(super) unsafe fn structure<T: Copy>(input: Input<'_>, len: CK_ULONG) -> Result<T> {
-    if len != size_of::<T>() as CK_ULONG {
-        return Err(invalid("length of the parameter"));
-    }
-    let bytes = believed(input, len)?;
-    // SAFETY: as many bytes as a T has, which make a T by this function's contract.
-    Ok(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
-}
-
-pub(super) fn invalid(what: &'static str) -> Error {
-    Error::new(CKR_MECHANISM_PARAM_INVALID, what)
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use cryptoki_sys::{CKG_MGF1_SHA256, CKM_SHA256};
+use cryptoki_sys::{CK_ULONG, CKG_MGF1_SHA256, CKM_SHA256, CKR_MECHANISM_PARAM_INVALID};
 
 use super::*;
+use crate::ffi::structure::MOST_BYTES;
 
 const CKM: CK_MECHANISM_TYPE = 0x8000_1234;
 
@@ -23,14 +24,12 @@ fn choose(
         place.write_unaligned(given);
         Mechanism::new(place)
     };
-    let shape_of = |ckm| {
-        assert_eq!(ckm, CKM);
-        shape
-    };
-    let choice = mechanism.choice_by(shape_of, aead::operation)?;
-    let choice = choice.expect("not NULL");
-    assert_eq!(choice.ckm, CKM);
-    Ok(choice.parameter)
+    let (ckm, bytes) = mechanism.raw().expect("not NULL");
+    assert_eq!(ckm, CKM);
+    match shape {
+        Some(shape) => super::parameter(shape, bytes, aead::operation),
+        None => Ok(mechanism.choice()?.expect("not NULL").parameter),
+    }
 }
 
 fn refusal(shape: ParameterShape, parameter: *const c_void, len: CK_ULONG) -> u64 {

@@ -7,7 +7,9 @@
 //! input           bytes in                 output        bytes out, the two-call convention
 //! scalar          one value out            list          arrays of handles and numbers out
 //! attributes      templates in             answers       values out, into a template
-//! mechanism       CK_MECHANISM in        aead          what GCM and CCM have for it, and for messages
+//! mechanism       CK_MECHANISM in          structure     the structures that parameters are
+//! aead            what GCM and CCM have for a parameter, and for messages
+//! derivation      parameters that are lists
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
 //! message, message_encryption, dual, key_management, random     bodies of a few lines, by heading of the specification
 //! ```
@@ -48,4 +50,5 @@ mod scalar;
 mod session;
 mod signing;
 mod slot_and_token;
+mod structure;
 mod verifying;
