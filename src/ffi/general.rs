@@ -2,7 +2,7 @@
 
 use cryptoki_sys::{
     CK_C_INITIALIZE_ARGS, CK_INFO, CK_SESSION_HANDLE, CK_VERSION, CK_VOID_PTR, CKR_ARGUMENTS_BAD,
-    CKR_FUNCTION_NOT_PARALLEL,
+    CKR_FUNCTION_NOT_PARALLEL, CKR_FUNCTION_NOT_SUPPORTED,
 };
 
 use super::scalar::Out;
@@ -76,7 +76,9 @@ pub(super) fn info(version: CK_VERSION, info: Out<'_, CK_INFO>) -> Result<()> {
 ///
 /// Errors: what the session gets; `CKR_FUNCTION_NOT_SUPPORTED`.
 pub(super) fn not_offered(session: CK_SESSION_HANDLE) -> Result<()> {
-    provider::with_session(session, |call| call.not_offered())
+    provider::with_session(session, |_| {
+        Err(Error::new(CKR_FUNCTION_NOT_SUPPORTED, "this function is not offered"))
+    })
 }
 
 /// `C_GetFunctionStatus` and `C_CancelFunction`, which have had no meaning since version 2.0.

@@ -112,11 +112,7 @@ impl<'call> Input<'call> {
 }
 
 fn or_cancel<T>(argument: Result<T>, call: &mut Call<'_>, operation: CK_FLAGS) -> Result<T> {
-    argument.inspect_err(|_| {
-        if let Err(error) = call.cancel(operation) {
-            log::debug!("a bad argument did not end its operation: {error}");
-        }
-    })
+    argument.inspect_err(|_| call.cancel(operation))
 }
 
 /// Input bytes: the caller's own, or a copy where the caller's get overwritten.

@@ -42,7 +42,10 @@ pub(super) fn session_info(
 
 /// `C_SessionCancel`.
 pub(super) fn session_cancel(session: CK_SESSION_HANDLE, flags: CK_FLAGS) -> Result<()> {
-    provider::with_session(session, |call| call.cancel(flags))
+    provider::with_session(session, |call| {
+        call.cancel(flags);
+        Ok(())
+    })
 }
 
 /// `C_Login`.

@@ -1,17 +1,17 @@
-//! Keys that ask for the PIN at each use (CKA_ALWAYS_AUTHENTICATE): the TPM checks it again in the very
-//! operation. PKCS#11 v3.1, "Private key objects"; C_Login with CKU_CONTEXT_SPECIFIC.
+//! Keys that ask for the PIN at each use (CKA_ALWAYS_AUTHENTICATE): the TPM checks it again in the
+//! very operation. PKCS#11 v3.1, "Private key objects"; C_Login with CKU_CONTEXT_SPECIFIC.
 
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CKA_ALWAYS_AUTHENTICATE, CKR_BUFFER_TOO_SMALL, CKR_DEVICE_ERROR, CKR_OPERATION_NOT_INITIALIZED,
-    CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_USER_NOT_LOGGED_IN,
+    CKA_ALWAYS_AUTHENTICATE, CKR_DEVICE_ERROR, CKR_OPERATION_NOT_INITIALIZED, CKR_PIN_INCORRECT,
+    CKR_PIN_LOCKED, CKR_USER_NOT_LOGGED_IN,
 };
 
 use crate::error::{Error, Result};
 use crate::object::value::AttributeSet;
 use crate::session::Call;
-use crate::session::operation::Delivery;
+use crate::session::operation::{Delivery, comes_back};
 use crate::token::login;
 use crate::tpm::{self, Approver, Blob};
 
@@ -36,11 +36,7 @@ impl Approval {
 
     /// The use it was given for is over, well or badly: a message of many has come to its end.
     pub fn spend(&mut self, use_of_it: &Result<Delivery>) {
-        let comes_back = match use_of_it {
-            Ok(delivery) => *delivery == Delivery::LengthOnly,
-            Err(error) => error.ck_rv() == CKR_BUFFER_TOO_SMALL,
-        };
-        if matches!(self, Self::Given(_)) && !comes_back {
+        if matches!(self, Self::Given(_)) && !comes_back(use_of_it) {
             *self = Self::Awaited;
         }
     }
@@ -74,9 +70,7 @@ impl Call<'_> {
     /// `CKR_PIN_INCORRECT`; `CKR_PIN_LOCKED`, which logs the user out.
     pub(super) fn context_login(&mut self, pin: &[u8]) -> Result<()> {
         let hierarchy = self.cell.hierarchy;
-        let key =
-            self.session.bound_key().filter(|key| !matches!(key.approval, Approval::NotNeeded));
-        let key = key.ok_or_else(nothing_waits)?;
+        let key = self.session.key_with_approval().ok_or_else(nothing_waits)?;
         // Initialised anew, it is another token, and nobody is its user yet.
         let row = self.provider.token_row(hierarchy)?.filter(|row| row.id == key.token());
         let row = row.ok_or_else(nothing_waits)?;

@@ -8,14 +8,20 @@ use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
 use crate::session::key::{BoundKey, DECRYPT};
 use crate::session::kind::Kind;
-use crate::session::operation::{Delivery, Destination};
+use crate::session::operation::{Delivery, Destination, Operation};
 
 /// An active decryption.
 pub struct Decryption {
     decrypting: Decrypting,
-    pub(super) key: BoundKey,
+    key: BoundKey,
     /// The ciphertext whose plaintext waits for room.
     waiting: Vec<u8>,
+}
+
+impl Operation for Decryption {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        Some(&mut self.key)
+    }
 }
 
 impl Call<'_> {

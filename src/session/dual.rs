@@ -61,7 +61,7 @@ impl Call<'_> {
     }
 
     /// Errors: `CKR_OPERATION_NOT_INITIALIZED` unless both are active.
-    fn both(&self, one: Kind, other: Kind) -> Result<()> {
+    fn both(&mut self, one: Kind, other: Kind) -> Result<()> {
         if self.session.is_active(one) && self.session.is_active(other) {
             return Ok(());
         }

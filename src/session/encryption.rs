@@ -8,13 +8,19 @@ use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
 use crate::session::key::{BoundKey, ENCRYPT, in_tpm};
 use crate::session::kind::Kind;
-use crate::session::operation::{Delivery, Destination};
+use crate::session::operation::{Delivery, Destination, Operation};
 
 /// An active encryption.
 pub struct Encryption {
     encrypting: Encrypting,
     /// The key, where it is a secret one.
-    pub(super) key: Option<BoundKey>,
+    key: Option<BoundKey>,
+}
+
+impl Operation for Encryption {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        self.key.as_mut()
+    }
 }
 
 impl Call<'_> {

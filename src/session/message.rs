@@ -11,7 +11,7 @@ use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
 use crate::session::key::{BoundKey, SIGN, in_tpm};
 use crate::session::kind::Kind;
-use crate::session::operation::{Active, Delivery, Destination, not_initialized};
+use crate::session::operation::{Active, Delivery, Destination, Operation, Place, not_initialized};
 use crate::session::signing::Signature;
 use crate::session::verifying::Verification;
 
@@ -27,31 +27,9 @@ impl<O> Default for Messages<O> {
 }
 
 impl<O> Messages<O> {
-    /// Whether there is a process.
-    pub fn is_active(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// The process, to change.
-    pub fn get_mut(&mut self) -> Option<&mut O> {
-        self.0.as_mut().map(|(process, _)| process)
-    }
-
-    /// Ends the process if `ended` says so.
-    pub fn cancel_if(&mut self, ended: impl FnOnce(&O) -> bool) {
-        if self.0.as_ref().is_some_and(|(process, _)| ended(process)) {
-            self.cancel();
-        }
-    }
-
     /// The process, to look at.
     pub(super) fn get(&self) -> Option<&O> {
         self.0.as_ref().map(|(process, _)| process)
-    }
-
-    /// The process, while no message of it has begun.
-    fn waiting(&self) -> Option<&O> {
-        self.0.as_ref().filter(|(_, message)| !message.is_active()).map(|(process, _)| process)
     }
 
     /// Begins a process. The caller has checked that nothing stands in its way.
@@ -131,24 +109,34 @@ impl<O> Messages<O> {
     }
 }
 
+impl<O: Operation> Place for Messages<O> {
+    fn is_active(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn cancel(&mut self) -> bool {
+        Messages::cancel(self)
+    }
+
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        self.0.as_mut().and_then(|(process, _)| process.key())
+    }
+
+    fn waiting_key(&mut self) -> Option<&mut BoundKey> {
+        let waiting = self.0.as_mut().filter(|(_, message)| !message.is_active());
+        waiting.and_then(|(process, _)| process.key())
+    }
+}
+
 /// The data comes as a `Result`: an argument that was bad ends the message it belongs to, after
 /// what is wrong with the operation was told.
 impl Call<'_> {
     /// Ends the process of `kind` if its key has been destroyed and no message is begun. One that is
     /// may come to its end with the old key; without this there would be no end to them.
     pub(super) fn end_without_key(&mut self, kind: Kind) -> Result<()> {
-        let session = &*self.session;
-        let key = match kind {
-            Kind::MessageEncrypt => session.encrypting_messages.waiting().map(|it| &it.key),
-            Kind::MessageDecrypt => session.decrypting_messages.waiting().map(|it| &it.key),
-            Kind::MessageSign => session.signing_messages.waiting().map(|it| &it.key),
-            Kind::MessageVerify => {
-                session.verifying_messages.waiting().and_then(|it| it.key.as_ref())
-            }
-            _ => None,
-        };
-        if let Some(place) = key.map(BoundKey::place)
-            && self.object_at(place)?.is_none()
+        let key = self.session.place(kind).waiting_key().map(|key| key.place());
+        if let Some(key) = key
+            && self.object_at(key)?.is_none()
         {
             self.session.cancel(kind);
         }

@@ -15,19 +15,31 @@ use crate::mechanism::{AeadMode, DecryptingMessages, EncryptingMessages, Sealed}
 use crate::session::Call;
 use crate::session::key::{BoundKey, DECRYPT_MESSAGES, ENCRYPT_MESSAGES};
 use crate::session::kind::Kind;
-use crate::session::operation::Destination;
+use crate::session::operation::{Destination, Operation};
 use crate::tpm::{PrivateKey, SecretBytes};
 
 /// An active encryption of messages.
 pub struct Encryption {
     encrypting: EncryptingMessages,
-    pub(super) key: BoundKey,
+    key: BoundKey,
 }
 
 /// An active decryption of messages.
 pub struct Decryption {
     decrypting: DecryptingMessages,
-    pub(super) key: BoundKey,
+    key: BoundKey,
+}
+
+impl Operation for Encryption {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        Some(&mut self.key)
+    }
+}
+
+impl Operation for Decryption {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        Some(&mut self.key)
+    }
 }
 
 /// A message's parameter, and the tag that came with it.

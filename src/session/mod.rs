@@ -47,25 +47,27 @@ pub mod table;
 mod verifying;
 mod wrapping;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard as Guard};
 
 use cryptoki_sys::{
     CK_FLAGS, CK_SESSION_INFO, CK_SESSION_VALIDATION_FLAGS_TYPE, CKF_RW_SESSION,
-    CKF_SERIAL_SESSION, CKR_ARGUMENTS_BAD, CKR_FUNCTION_NOT_SUPPORTED, CKR_OPERATION_ACTIVE,
-    CKS_LAST_VALIDATION_OK,
+    CKF_SERIAL_SESSION, CKR_ARGUMENTS_BAD, CKR_OPERATION_ACTIVE, CKS_LAST_VALIDATION_OK,
 };
 
 use crate::error::{Error, Result};
-use crate::mechanism::Digesting;
-use crate::mechanism::Recovering;
+use crate::mechanism::{Digesting, Recovering};
 use crate::provider::Provider;
+use crate::session::approval::Approval;
 use crate::session::key::BoundKey;
 use crate::session::kind::Kind;
 use crate::session::message::Messages;
-use crate::session::operation::Active;
+use crate::session::operation::{Active, Operation, Place};
 use crate::session::table::{SessionCell, SlotLogin};
 use crate::slot::slot_of;
-use std::sync::MutexGuard as Guard;
+
+impl Operation for Digesting {}
+
+impl Operation for Recovering {}
 
 /// What a session holds between calls.
 #[derive(Default)]
@@ -87,65 +89,49 @@ pub struct Session {
 }
 
 impl Session {
-    fn is_active(&self, kind: Kind) -> bool {
+    /// Where the operations of `kind` are.
+    fn place(&mut self, kind: Kind) -> &mut dyn Place {
         match kind {
-            Kind::Encrypt => self.encrypting.is_active(),
-            Kind::Decrypt => self.decrypting.is_active(),
-            Kind::Digest => self.digesting.is_active(),
-            Kind::Sign => self.signing.is_active(),
-            Kind::SignRecover => self.signing_recoverably.is_active(),
-            Kind::Verify => self.verifying.is_active(),
-            Kind::VerifyRecover => self.recovering.is_active(),
-            Kind::VerifySignature => self.verifying_known.is_active(),
-            Kind::MessageEncrypt => self.encrypting_messages.is_active(),
-            Kind::MessageDecrypt => self.decrypting_messages.is_active(),
-            Kind::MessageSign => self.signing_messages.is_active(),
-            Kind::MessageVerify => self.verifying_messages.is_active(),
-            Kind::Search => self.searching.is_active(),
+            Kind::Encrypt => &mut self.encrypting,
+            Kind::Decrypt => &mut self.decrypting,
+            Kind::Digest => &mut self.digesting,
+            Kind::Sign => &mut self.signing,
+            Kind::SignRecover => &mut self.signing_recoverably,
+            Kind::Verify => &mut self.verifying,
+            Kind::VerifyRecover => &mut self.recovering,
+            Kind::VerifySignature => &mut self.verifying_known,
+            Kind::MessageEncrypt => &mut self.encrypting_messages,
+            Kind::MessageDecrypt => &mut self.decrypting_messages,
+            Kind::MessageSign => &mut self.signing_messages,
+            Kind::MessageVerify => &mut self.verifying_messages,
+            Kind::Search => &mut self.searching,
         }
+    }
+
+    fn is_active(&mut self, kind: Kind) -> bool {
+        self.place(kind).is_active()
     }
 
     fn cancel(&mut self, kind: Kind) -> bool {
-        match kind {
-            Kind::Encrypt => self.encrypting.cancel(),
-            Kind::Decrypt => self.decrypting.cancel(),
-            Kind::Digest => self.digesting.cancel(),
-            Kind::Sign => self.signing.cancel(),
-            Kind::SignRecover => self.signing_recoverably.cancel(),
-            Kind::Verify => self.verifying.cancel(),
-            Kind::VerifyRecover => self.recovering.cancel(),
-            Kind::VerifySignature => self.verifying_known.cancel(),
-            Kind::MessageEncrypt => self.encrypting_messages.cancel(),
-            Kind::MessageDecrypt => self.decrypting_messages.cancel(),
-            Kind::MessageSign => self.signing_messages.cancel(),
-            Kind::MessageVerify => self.verifying_messages.cancel(),
-            Kind::Search => self.searching.cancel(),
-        }
+        self.place(kind).cancel()
     }
 
-    /// The private key of the active operation that has one. There is one such operation at most.
-    fn bound_key(&mut self) -> Option<&mut BoundKey> {
-        let signing = self.signing.get_mut().map(|operation| &mut operation.key);
-        signing
-            .or_else(|| self.signing_recoverably.get_mut().map(|operation| &mut operation.key))
-            .or_else(|| self.signing_messages.get_mut().map(|operation| &mut operation.key))
-            .or_else(|| self.decrypting.get_mut().map(|operation| &mut operation.key))
+    /// The key of an active operation that asks for the PIN at each use. Operations that stand
+    /// together have one such key at most.
+    fn key_with_approval(&mut self) -> Option<&mut BoundKey> {
+        let asks = |key: &mut BoundKey| !matches!(key.approval, Approval::NotNeeded);
+        let kind = Kind::ALL.into_iter().find(|kind| self.place(*kind).key().is_some_and(asks))?;
+        self.place(kind).key()
     }
 
     /// Ends what was begun with a private object before somebody logged out.
     fn end_stale(&mut self, epoch: u64) {
-        let stale = |key: &BoundKey| key.is_stale(epoch);
-        let secret = |key: &Option<BoundKey>| key.as_ref().is_some_and(stale);
-        self.signing.cancel_if(|operation| stale(&operation.key));
-        self.signing_recoverably.cancel_if(|operation| stale(&operation.key));
-        self.signing_messages.cancel_if(|operation| stale(&operation.key));
-        self.decrypting.cancel_if(|operation| stale(&operation.key));
-        self.encrypting_messages.cancel_if(|operation| stale(&operation.key));
-        self.decrypting_messages.cancel_if(|operation| stale(&operation.key));
-        self.encrypting.cancel_if(|operation| secret(&operation.key));
-        self.verifying.cancel_if(|operation| secret(&operation.key));
-        self.verifying_known.cancel_if(|operation| secret(&operation.verification.key));
-        self.verifying_messages.cancel_if(|operation| secret(&operation.key));
+        for kind in Kind::ALL {
+            let place = self.place(kind);
+            if place.key().is_some_and(|key| key.is_stale(epoch)) {
+                place.cancel();
+            }
+        }
     }
 }
 
@@ -180,13 +166,13 @@ impl<'a> Call<'a> {
     }
 
     /// Ends the operations that `flags` names; those that are not active are ignored.
-    pub fn cancel(&mut self, flags: CK_FLAGS) -> Result<()> {
+    /// PKCS#11 v3.1, C_SessionCancel.
+    pub fn cancel(&mut self, flags: CK_FLAGS) {
         for kind in Kind::ALL {
             if flags & kind.flag() != 0 {
                 self.session.cancel(kind);
             }
         }
-        Ok(())
     }
 
     /// What validation the last operation met: this module was validated by nobody.
@@ -200,13 +186,6 @@ impl<'a> Call<'a> {
         Err(Error::new(CKR_ARGUMENTS_BAD, "validation flags that are not defined"))
     }
 
-    /// A function this module does not offer.
-    ///
-    /// Errors: always `CKR_FUNCTION_NOT_SUPPORTED`.
-    pub fn not_offered(&mut self) -> Result<()> {
-        Err(Error::new(CKR_FUNCTION_NOT_SUPPORTED, "not offered"))
-    }
-
     /// Remembers what the TPM answered, for `C_GetSessionInfo`.
     pub(crate) fn note(&mut self, error: &Error) {
         if let Some(rc) = error.tpm_rc() {
@@ -217,12 +196,13 @@ impl<'a> Call<'a> {
     /// Whether an operation of `kind` may begin now.
     ///
     /// Errors: `CKR_OPERATION_ACTIVE`.
-    fn may_begin(&self, kind: Kind) -> Result<()> {
+    fn may_begin(&mut self, kind: Kind) -> Result<()> {
         let beside = self.provider.config.compatibility.search_beside_operation;
-        let active =
-            Kind::ALL.into_iter().filter(|other| self.session.is_active(*other)).filter(|other| {
-                !(beside && *other != kind && (*other == Kind::Search || kind == Kind::Search))
-            });
+        let counts = |other: &Kind| {
+            !(beside && *other != kind && (*other == Kind::Search || kind == Kind::Search))
+        };
+        let session = &mut *self.session;
+        let active = Kind::ALL.into_iter().filter(|other| session.is_active(*other)).filter(counts);
         if kind.may_begin_beside(active) {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use cryptoki_sys::{CKR_BUFFER_TOO_SMALL, CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::session::key::BoundKey;
 
 /// What became of a call's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,15 @@ pub enum Delivery {
     LengthOnly,
     /// The bytes are in the caller's buffer.
     Written,
+}
+
+/// Whether the caller comes back for the result of a call that gave this: it asked for the length, or
+/// had too little room.
+pub(super) fn comes_back(delivery: &Result<Delivery>) -> bool {
+    match delivery {
+        Ok(delivery) => *delivery == Delivery::LengthOnly,
+        Err(error) => error.ck_rv() == CKR_BUFFER_TOO_SMALL,
+    }
 }
 
 /// Where a call's variable-length output goes: the caller's buffer and its length.
@@ -76,11 +86,6 @@ impl<O> Active<O> {
         self.0.as_ref().map(|(_, operation)| operation)
     }
 
-    /// The active operation, to change it.
-    pub fn get_mut(&mut self) -> Option<&mut O> {
-        self.0.as_mut().map(|(_, operation)| operation)
-    }
-
     /// Begins `operation`. The caller has checked that nothing stands in its way.
     pub fn begin(&mut self, operation: O) {
         self.0 = Some((Phase::Ready, operation));
@@ -94,13 +99,6 @@ impl<O> Active<O> {
     /// How far the active operation has come.
     pub fn phase(&self) -> Option<Phase> {
         self.0.as_ref().map(|(phase, _)| *phase)
-    }
-
-    /// Ends it without a result if `ended` says so.
-    pub fn cancel_if(&mut self, ended: impl FnOnce(&O) -> bool) {
-        if self.get().is_some_and(ended) {
-            self.cancel();
-        }
     }
 
     /// Ends it without a result; whether there was one.
@@ -141,12 +139,8 @@ impl<O> Active<O> {
             return Err(wrong_phase());
         }
         let delivery = call(&mut operation);
-        match &delivery {
-            Ok(_) => self.0 = Some((Phase::MultiPart, operation)),
-            Err(error) if error.ck_rv() == CKR_BUFFER_TOO_SMALL => {
-                self.0 = Some((Phase::MultiPart, operation));
-            }
-            Err(_) => {}
+        if delivery.is_ok() || comes_back(&delivery) {
+            self.0 = Some((Phase::MultiPart, operation));
         }
         delivery
     }
@@ -165,14 +159,49 @@ impl<O> Active<O> {
             return Err(wrong_phase());
         }
         let delivery = call(&mut operation);
-        let comes_back = match &delivery {
-            Ok(delivery) => *delivery == Delivery::LengthOnly,
-            Err(error) => error.ck_rv() == CKR_BUFFER_TOO_SMALL,
-        };
-        if comes_back {
+        if comes_back(&delivery) {
             self.0 = Some((kept_as, operation));
         }
         delivery.map(|_| ())
+    }
+}
+
+/// What an operation is to its session, whatever its kind.
+pub(super) trait Operation {
+    /// Its private or secret key, where it has one.
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        None
+    }
+}
+
+/// A session's place for operations of one kind.
+pub(super) trait Place {
+    /// Whether there is an operation.
+    fn is_active(&self) -> bool;
+
+    /// Ends the operation without a result; whether there was one.
+    fn cancel(&mut self) -> bool;
+
+    /// The private or secret key of the operation, where it has one.
+    fn key(&mut self) -> Option<&mut BoundKey>;
+
+    /// The same, where the operation waits for its next message.
+    fn waiting_key(&mut self) -> Option<&mut BoundKey> {
+        None
+    }
+}
+
+impl<O: Operation> Place for Active<O> {
+    fn is_active(&self) -> bool {
+        Active::is_active(self)
+    }
+
+    fn cancel(&mut self) -> bool {
+        Active::cancel(self)
+    }
+
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        self.0.as_mut().and_then(|(_, operation)| operation.key())
     }
 }
 

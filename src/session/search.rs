@@ -11,12 +11,14 @@ use crate::object::value::AttributeSet;
 use crate::object::{ObjectKey, Role};
 use crate::session::Call;
 use crate::session::kind::Kind;
-use crate::session::operation::Delivery;
+use crate::session::operation::{Delivery, Operation};
 use crate::slot::slot_of;
 use crate::store::Filter;
 
 /// An active search: the handles not handed out yet.
 pub struct Search(VecDeque<CK_OBJECT_HANDLE>);
+
+impl Operation for Search {}
 
 impl Call<'_> {
     /// Finds every visible object that matches. PKCS#11 v3.1, C_FindObjectsInit.

@@ -8,12 +8,18 @@ use crate::mechanism::parameter::MechanismChoice;
 use crate::session::Call;
 use crate::session::key::{BoundKey, SIGN, SIGN_RECOVER, Usage};
 use crate::session::kind::Kind;
-use crate::session::operation::Destination;
+use crate::session::operation::{Destination, Operation};
 
 /// An active signature.
 pub struct Signature {
     pub(super) signing: Signing,
     pub(super) key: BoundKey,
+}
+
+impl Operation for Signature {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        Some(&mut self.key)
+    }
 }
 
 impl Call<'_> {

@@ -8,11 +8,11 @@ use crate::mechanism::{Recovering, Verifying};
 use crate::session::Call;
 use crate::session::key::{BoundKey, VERIFY, VERIFY_RECOVER, in_tpm};
 use crate::session::kind::Kind;
-use crate::session::operation::{Delivery, Destination};
+use crate::session::operation::{Delivery, Destination, Operation};
 
 /// An active verification of a signature that was given first.
 pub struct KnownSignature {
-    pub(super) verification: Verification,
+    verification: Verification,
     signature: Vec<u8>,
 }
 
@@ -21,6 +21,18 @@ pub struct Verification {
     pub(super) verifying: Verifying,
     /// The key, where it is a secret one.
     pub(super) key: Option<BoundKey>,
+}
+
+impl Operation for KnownSignature {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        self.verification.key()
+    }
+}
+
+impl Operation for Verification {
+    fn key(&mut self) -> Option<&mut BoundKey> {
+        self.key.as_mut()
+    }
 }
 
 impl Call<'_> {
