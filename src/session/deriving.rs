@@ -10,8 +10,8 @@ use crate::object::template::{RawAttribute, template};
 use crate::object::value::{AttributeSet, Value};
 use crate::object::{Path, nested, new_object};
 use crate::session::Call;
+use crate::session::draft::Draft;
 use crate::session::key::{BoundKey, DERIVE, Usable};
-use crate::session::object::Draft;
 use crate::tpm::{PrivateKey, SECRET, SecretBytes};
 
 /// What is to be made, before there is a value.

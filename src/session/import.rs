@@ -7,8 +7,8 @@ use crate::object::private_key::take_private_key;
 use crate::object::public;
 use crate::object::value::AttributeSet;
 use crate::session::Call;
+use crate::session::draft::Draft;
 use crate::session::key_management::key_template;
-use crate::session::object::Draft;
 use crate::tpm::{Abilities, KeyKind, KeyTemplate, Tpm};
 
 impl Call<'_> {

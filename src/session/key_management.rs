@@ -14,7 +14,8 @@ use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{key_pair_request, secret_key_request};
 use crate::session::Call;
-use crate::session::object::{Draft, fixed_scheme};
+use crate::session::draft::Draft;
+use crate::session::object::fixed_scheme;
 use crate::tpm::{Abilities, KeyKind, KeyTemplate, SecretBytes, Tpm, public_key};
 
 impl Call<'_> {

@@ -11,6 +11,7 @@
 //! | `login.rs` | `C_Login`, `C_Logout`, the PIN functions |
 //! | `approval.rs` | the PIN for each use of a key: context-specific login |
 //! | `object.rs`, `search.rs` | object management |
+//! | `draft.rs` | objects about to come into being |
 //! | `described.rs` | the profile and mechanism objects |
 //! | `signing.rs`, `verifying.rs`, `encryption.rs`, `decryption.rs`, `digesting.rs` | cryptography |
 //! | `message.rs`, `message_encryption.rs` | many messages signed or verified, encrypted or decrypted with one key |
@@ -26,6 +27,7 @@ mod decryption;
 mod deriving;
 mod described;
 mod digesting;
+mod draft;
 mod dual;
 mod encapsulation;
 mod encryption;
