@@ -13,6 +13,7 @@ use crate::object::value::AttributeSet;
 use crate::session::Call;
 use crate::session::operation::{Delivery, comes_back};
 use crate::token::login;
+use crate::token::secrets::Role;
 use crate::tpm::{self, Approver, Blob};
 
 /// What an operation's key asks of the user. It goes with the operation.
@@ -106,7 +107,7 @@ impl Call<'_> {
         if !attributes.is_true(CKA_ALWAYS_AUTHENTICATE) {
             return Ok(None);
         }
-        let user = login::user_blob(&self.initialized_token()?.row)?;
+        let user = login::pin_object(&self.initialized_token()?.row, Role::User)?;
         tpm::approval_policy(&user.public).map(Some)
     }
 }

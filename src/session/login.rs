@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use cryptoki_sys::{
-    CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_PIN_INCORRECT, CKR_PIN_LOCKED,
-    CKR_SESSION_HANDLE_INVALID, CKR_SESSION_READ_ONLY, CKR_SESSION_READ_ONLY_EXISTS,
-    CKR_TOKEN_NOT_INITIALIZED, CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+    CK_USER_TYPE, CKR_FUNCTION_FAILED, CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_SESSION_READ_ONLY,
+    CKR_SESSION_READ_ONLY_EXISTS, CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
     CKR_USER_NOT_LOGGED_IN, CKR_USER_PIN_NOT_INITIALIZED, CKR_USER_TYPE_INVALID,
     CKU_CONTEXT_SPECIFIC, CKU_SO, CKU_USER,
 };
 
 use crate::error::{Error, Result};
 use crate::session::Call;
+use crate::session::object::not_initialized;
 use crate::session::table::Table;
 use crate::store::TokenRow;
 use crate::token::login::{prove_officer, prove_user};
@@ -35,19 +35,18 @@ impl Call<'_> {
         };
         self.may_log_in(&self.provider.table.lock(), role)?;
         let hierarchy = self.cell.hierarchy;
-        let row = self.row()?.ok_or_else(|| {
-            Error::new(CKR_TOKEN_NOT_INITIALIZED, "the slot's token is not initialised")
-        })?;
-        let (who, public_secret) = match role {
-            Role::User => {
-                let mut turn = self.provider.engine.turn()?;
-                let (user, secret) = prove_user(&mut turn, hierarchy, &row, pin)?;
-                (Login::User(Arc::new(user)), secret)
-            }
-            Role::SecurityOfficer => {
-                let mut turn = self.provider.engine.turn()?;
-                let (officer, secret) = prove_officer(&mut turn, hierarchy, &row, pin)?;
-                (Login::SecurityOfficer(Arc::new(officer)), secret)
+        let row = self.provider.token_row(hierarchy)?.ok_or_else(not_initialized)?;
+        let (who, public_secret) = {
+            let mut turn = self.provider.engine.turn()?;
+            match role {
+                Role::User => {
+                    let (user, secret) = prove_user(&mut turn, hierarchy, &row, pin)?;
+                    (Login::User(Arc::new(user)), secret)
+                }
+                Role::SecurityOfficer => {
+                    let (officer, secret) = prove_officer(&mut turn, hierarchy, &row, pin)?;
+                    (Login::SecurityOfficer(Arc::new(officer)), secret)
+                }
             }
         };
         self.provider.attach_with(hierarchy, row, public_secret)?;
@@ -121,7 +120,7 @@ impl Call<'_> {
         let token = self.initialized_token()?;
         let (blob, auth) = {
             let mut turn = self.provider.engine.turn()?;
-            init::change_pin(&mut turn, hierarchy, &token.row, role, old, new).map_err(of_no_pin)?
+            init::change_pin(&mut turn, &token, role, old, new).map_err(of_no_pin)?
         };
         let mut changed = token.row.clone();
         match role {
@@ -136,13 +135,9 @@ impl Call<'_> {
         Ok(())
     }
 
-    fn row(&self) -> Result<Option<TokenRow>> {
-        self.provider.token_row(self.cell.hierarchy)
-    }
-
     fn may_log_in(&self, table: &Table, role: Role) -> Result<()> {
         let hierarchy = self.cell.hierarchy;
-        table.get(self.cell.handle).map_err(|error| error.told_as(CKR_SESSION_HANDLE_INVALID))?;
+        table.get(self.cell.handle)?;
         match (&table.login(hierarchy).who, role) {
             (Login::Public, _) => {}
             (Login::User(_), Role::User) | (Login::SecurityOfficer(_), Role::SecurityOfficer) => {

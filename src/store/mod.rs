@@ -29,7 +29,7 @@ mod token;
 pub use crate::os::directory::{Sharing, StoreLocation};
 pub use object::{NewObject, ObjectRow};
 pub use open::Store;
-pub use seal::{Role, RowKey, RowKeys};
+pub use seal::{RowKey, RowKeys, Rows};
 pub use search::Filter;
 pub use token::{TokenRow, verify_token};
 

@@ -28,7 +28,7 @@ const GCM_TAG: usize = 16;
 
 /// Which rows a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Rows {
     /// Those of public objects and of the token itself.
     Public,
     /// Those of private objects.
@@ -59,14 +59,14 @@ impl Use {
 #[derive(Clone)]
 pub struct RowKey {
     token: TokenId,
-    role: Role,
+    rows: Rows,
     /// One key for each [`Use`], in their order.
     keys: Arc<LockedSecret>,
 }
 
 impl fmt::Debug for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RowKey").field("token", &self.token).field("role", &self.role).finish()
+        f.debug_struct("RowKey").field("token", &self.token).field("rows", &self.rows).finish()
     }
 }
 
@@ -90,23 +90,18 @@ impl RowKey {
     /// Derives the row keys of `token` from a secret that the TPM released.
     ///
     /// Errors: none that can happen; `CKR_GENERAL_ERROR` if HMAC refused its key.
-    pub fn derive(secret: &[u8; KEY], token: TokenId, role: Role) -> Result<Self> {
+    pub fn derive(secret: &[u8; KEY], token: TokenId, rows: Rows) -> Result<Self> {
         let mut keys = Zeroizing::new(Vec::with_capacity(Use::ALL.len() * KEY));
-        let role_label: &[u8] = if role == Role::Public { b"public" } else { b"private" };
+        let rows_label: &[u8] = if rows == Rows::Public { b"public" } else { b"private" };
         for purpose in Use::ALL {
             let mut hmac = keyed(secret)?;
-            for part in [b"hierarkey row key 1", role_label, purpose.label(), &token.0] {
+            for part in [b"hierarkey row key 1", rows_label, purpose.label(), &token.0] {
                 hmac.field(part);
             }
             let key: Zeroizing<[u8; KEY]> = Zeroizing::new(hmac.finalize().into_bytes().into());
             keys.extend_from_slice(&*key);
         }
-        Ok(Self { token, role, keys: Arc::new(LockedSecret::new(&keys)) })
-    }
-
-    /// Which rows these keys are for.
-    pub fn role(&self) -> Role {
-        self.role
+        Ok(Self { token, rows, keys: Arc::new(LockedSecret::new(&keys)) })
     }
 
     /// Whose rows these keys are for.

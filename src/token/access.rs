@@ -11,7 +11,7 @@ use crate::error::{About, Error, Result};
 use crate::os::secret::LockedSecret;
 use crate::provider::{Provider, SlotState};
 use crate::slot::{hierarchy_of, slot_number};
-use crate::store::{Role, TokenRow};
+use crate::store::{Rows, TokenRow};
 use crate::token::attached::Attached;
 use crate::token::login::prove_officer;
 use crate::token::{init, secrets};
@@ -174,7 +174,7 @@ impl Provider {
                 .map_err(|error| error.retold(&[CKR_PIN_LEN_RANGE], CKR_PIN_INCORRECT))?
         };
         let public_secret = LockedSecret::new(&public_secret[..]);
-        let key = secrets::row_key(&public_secret, row.id, Role::Public)?;
+        let key = secrets::row_key(&public_secret, row.id, Rows::Public)?;
         self.store.lock().replace_token(in_store, &row, &key)?;
         *self.slot(hierarchy).lock() = SlotState::Unknown;
         self.handles.lock().drop_slot(slot);

@@ -6,7 +6,7 @@ use cryptoki_sys::CKR_TOKEN_NOT_RECOGNIZED;
 
 use crate::error::{Error, Result};
 use crate::os::secret::LockedSecret;
-use crate::store::{Role, RowKey, RowKeys, StoredBlob, TokenRow, verify_token};
+use crate::store::{RowKey, RowKeys, Rows, StoredBlob, TokenRow, verify_token};
 use crate::token::Login;
 use crate::token::secrets;
 use crate::tpm::{Auth, Blob, Hierarchy, Key, Primary, Tpm};
@@ -50,7 +50,7 @@ impl Attached {
         row: TokenRow,
         public_secret: Arc<LockedSecret>,
     ) -> Result<Self> {
-        let public_rows = secrets::row_key(&public_secret, row.id, Role::Public)?;
+        let public_rows = secrets::row_key(&public_secret, row.id, Rows::Public)?;
         verify_token(&row, &public_rows).map_err(|error| {
             log::error!("the {} token's row was altered: {error}", hierarchy.name());
             Error::because(CKR_TOKEN_NOT_RECOGNIZED, "the token's row was altered", error)
@@ -61,11 +61,6 @@ impl Attached {
     /// The authValue of a key that needs no login.
     pub fn public_key_auth(&self, auth_id: &[u8]) -> Result<Auth> {
         secrets::key_auth(&self.public_secret, auth_id)
-    }
-
-    /// S in terms of the TPM.
-    pub fn officer(&self) -> Blob {
-        self.row.so.clone().into()
     }
 
     /// The keys of the rows that `login` may read.

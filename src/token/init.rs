@@ -7,13 +7,14 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::slot::slot_number;
 use crate::store::{StoredBlob, TokenId, TokenRow};
-use crate::token::attached::{Attached, primary};
-use crate::token::login::{OfficerLogin, user_blob};
+use crate::token::attached::Attached;
+use crate::token::login::{OfficerLogin, pin_object};
 use crate::token::secrets::{self, MAX_PIN_LEN, MIN_PIN_LEN, PIN_SCHEME, Role, random_secret};
 use crate::tpm::{Auth, Blob, Hierarchy, Key, Primary, SealTemplate, Tpm, object_name};
 
-/// Refuses a new PIN of another length than 4 to 255 bytes with `rv`: `CKR_PIN_LEN_RANGE`, or what
-/// the calling function has in its place.
+/// Refuses a new PIN of another length than 4 to 255 bytes.
+///
+/// Errors: `CKR_PIN_LEN_RANGE`, which `C_InitToken` tells as another.
 pub fn check_new_pin(pin: &[u8]) -> Result<()> {
     if (MIN_PIN_LEN..=MAX_PIN_LEN).contains(&pin.len()) {
         return Ok(());
@@ -85,7 +86,7 @@ pub fn set_user_pin(
 ) -> Result<StoredBlob> {
     check_new_pin(new_pin)?;
     let parent = &token.primary;
-    let officer_blob = token.officer();
+    let officer_blob = pin_object(&token.row, Role::SecurityOfficer)?;
     if token.row.user.is_none() {
         let secret = random_secret()?;
         let sealed = Zeroizing::new([&secret[..], token.public_secret.expose()].concat());
@@ -94,7 +95,7 @@ pub fn set_user_pin(
         return seal_under_pin(tpm, parent, &template, &sealed, (Role::User, new_pin))
             .map(Into::into);
     }
-    let blob = user_blob(&token.row)?;
+    let blob = pin_object(&token.row, Role::User)?;
     let new = secrets::pin_auth(Role::User, &blob.public, new_pin)?;
     let nobody = Auth::empty();
     let changed = tpm.change_auth_by_officer(
@@ -112,22 +113,18 @@ pub fn set_user_pin(
 /// `CKR_USER_PIN_NOT_INITIALIZED`.
 pub fn change_pin(
     tpm: &mut dyn Tpm,
-    hierarchy: Hierarchy,
-    row: &TokenRow,
+    token: &Attached,
     role: Role,
     old_pin: &[u8],
     new_pin: &[u8],
 ) -> Result<(StoredBlob, Auth)> {
     check_new_pin(new_pin)?;
-    let parent = primary(hierarchy, row);
-    let blob = match role {
-        Role::User => user_blob(row)?,
-        Role::SecurityOfficer => row.so.clone().into(),
-    };
+    let parent = &token.primary;
+    let blob = pin_object(&token.row, role)?;
     let old = secrets::pin_auth(role, &blob.public, old_pin)?;
     let new = secrets::pin_auth(role, &blob.public, new_pin)?;
-    let changed = tpm.change_auth(&Key { parent: &parent, blob: &blob, auth: &old }, &new)?;
-    tpm.unseal(&Key { parent: &parent, blob: &changed, auth: &new }).map_err(unproven)?;
+    let changed = tpm.change_auth(&Key { parent, blob: &blob, auth: &old }, &new)?;
+    tpm.unseal(&Key { parent, blob: &changed, auth: &new }).map_err(unproven)?;
     Ok((changed.into(), new))
 }
 

@@ -6,10 +6,10 @@ use cryptoki_sys::CKR_USER_PIN_NOT_INITIALIZED;
 
 use crate::error::{Error, Result};
 use crate::os::secret::LockedSecret;
-use crate::store::{Role as Rows, RowKey, TokenId, TokenRow};
+use crate::store::{RowKey, Rows, TokenId, TokenRow};
 use crate::token::attached::primary;
 use crate::token::secrets::{self, Role};
-use crate::tpm::{Approver, Auth, Blob, Hierarchy, Key, Tpm};
+use crate::tpm::{Approver, Auth, Blob, Hierarchy, Key, SecretBytes, Tpm};
 
 /// Who is logged in to a token, for all sessions of the application.
 #[derive(Clone, Default)]
@@ -69,9 +69,7 @@ pub fn prove_user(
     row: &TokenRow,
     pin: &[u8],
 ) -> Result<(UserLogin, LockedSecret)> {
-    let blob = user_blob(row)?;
-    let auth = secrets::pin_auth(Role::User, &blob.public, pin)?;
-    let sealed = tpm.unseal(&Key { parent: &primary(hierarchy, row), blob: &blob, auth: &auth })?;
+    let (_, sealed) = open(tpm, hierarchy, row, Role::User, pin)?;
     let (secret, public_secret) = secrets::open_pair(&sealed)?;
     let rows = secrets::row_key(&secret, row.id, Rows::Private)?;
     Ok((UserLogin { token: row.id, secret, rows }, public_secret))
@@ -86,10 +84,7 @@ pub fn approve(
     row: &TokenRow,
     pin: &[u8],
 ) -> Result<Approver> {
-    let blob = user_blob(row)?;
-    let auth = secrets::pin_auth(Role::User, &blob.public, pin)?;
-    tpm.unseal(&Key { parent: &primary(hierarchy, row), blob: &blob, auth: &auth })?;
-    Ok(Approver { blob, auth })
+    open(tpm, hierarchy, row, Role::User, pin).map(|(approver, _)| approver)
 }
 
 /// Proves `pin` as the security officer's; the public secret comes along.
@@ -101,18 +96,35 @@ pub fn prove_officer(
     row: &TokenRow,
     pin: &[u8],
 ) -> Result<(OfficerLogin, LockedSecret)> {
-    let blob: Blob = row.so.clone().into();
-    let auth = secrets::pin_auth(Role::SecurityOfficer, &blob.public, pin)?;
-    let sealed = tpm.unseal(&Key { parent: &primary(hierarchy, row), blob: &blob, auth: &auth })?;
+    let (officer, sealed) = open(tpm, hierarchy, row, Role::SecurityOfficer, pin)?;
     let (public_secret, _) = secrets::open_pair(&sealed)?;
-    Ok((OfficerLogin { token: row.id, auth }, public_secret))
+    Ok((OfficerLogin { token: row.id, auth: officer.auth }, public_secret))
 }
 
-/// U's blob.
+/// Opens U or S with `pin`: the object with its authValue, and what it seals.
+fn open(
+    tpm: &mut dyn Tpm,
+    hierarchy: Hierarchy,
+    row: &TokenRow,
+    role: Role,
+    pin: &[u8],
+) -> Result<(Approver, SecretBytes)> {
+    let blob = pin_object(row, role)?;
+    let auth = secrets::pin_auth(role, &blob.public, pin)?;
+    let sealed = tpm.unseal(&Key { parent: &primary(hierarchy, row), blob: &blob, auth: &auth })?;
+    Ok((Approver { blob, auth }, sealed))
+}
+
+/// What the PIN of `role` opens: U or S.
 ///
 /// Errors: `CKR_USER_PIN_NOT_INITIALIZED`: no `C_InitPIN` so far.
-pub fn user_blob(row: &TokenRow) -> Result<Blob> {
-    row.user.clone().map(Into::into).ok_or_else(|| {
-        Error::new(CKR_USER_PIN_NOT_INITIALIZED, "the security officer has set no user PIN yet")
-    })
+pub fn pin_object(row: &TokenRow, role: Role) -> Result<Blob> {
+    let stored = match role {
+        Role::User => row.user.clone().ok_or_else(|| {
+            let why = "the security officer has set no user PIN yet";
+            Error::new(CKR_USER_PIN_NOT_INITIALIZED, why)
+        })?,
+        Role::SecurityOfficer => row.so.clone(),
+    };
+    Ok(stored.into())
 }

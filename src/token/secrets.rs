@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::os::secret::LockedSecret;
-use crate::store::{Role as Rows, RowKey, TokenId};
+use crate::store::{RowKey, Rows, TokenId};
 use crate::tpm::{self, Auth, SecretBytes};
 
 /// Bytes of each secret of a token, and of each authValue.

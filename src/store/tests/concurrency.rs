@@ -62,7 +62,7 @@ fn writers_wait_for_one_another_from_the_creation_on() {
                 // All create the store; the token of only one is the first.
                 let slot = u8::try_from(writer).unwrap();
                 let own = TokenId([slot; 16]);
-                let key = RowKey::derive(&[3; 32], own, Role::Public).unwrap();
+                let key = RowKey::derive(&[3; 32], own, Rows::Public).unwrap();
                 store.replace_token(None, &token_row(slot, own), &key).unwrap();
                 if slot == 0 {
                     store.replace_token(Some(own), &token_row(0, TOKEN), &keys.public).unwrap();

@@ -56,8 +56,8 @@ const TOKEN: TokenId = TokenId([7; 16]);
 
 fn keys(token: TokenId, private: bool) -> RowKeys {
     RowKeys {
-        public: RowKey::derive(&[1; 32], token, Role::Public).unwrap(),
-        private: private.then(|| RowKey::derive(&[2; 32], token, Role::Private).unwrap()),
+        public: RowKey::derive(&[1; 32], token, Rows::Public).unwrap(),
+        private: private.then(|| RowKey::derive(&[2; 32], token, Rows::Private).unwrap()),
     }
 }
 
