@@ -9,36 +9,31 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use cryptoki_sys::{
-    CK_FLAGS, CK_MECHANISM_INFO, CK_MECHANISM_TYPE, CK_SESSION_HANDLE, CK_SLOT_ID, CK_ULONG,
-    CKF_ASYNC_SESSION, CKF_DONT_BLOCK, CKF_LIBRARY_CANT_CREATE_OS_THREADS, CKF_OS_LOCKING_OK,
-    CKF_RW_SESSION, CKF_SERIAL_SESSION, CKR_ARGUMENTS_BAD, CKR_CRYPTOKI_ALREADY_INITIALIZED,
-    CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_FUNCTION_NOT_SUPPORTED,
-    CKR_NO_EVENT, CKR_SESSION_ASYNC_NOT_SUPPORTED, CKR_SESSION_CLOSED,
-    CKR_SESSION_PARALLEL_NOT_SUPPORTED, CKR_SESSION_READ_ONLY, CKR_TOKEN_NOT_PRESENT,
-    CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED,
+    CK_FLAGS, CK_SESSION_HANDLE, CKF_LIBRARY_CANT_CREATE_OS_THREADS, CKF_OS_LOCKING_OK,
+    CKR_ARGUMENTS_BAD, CKR_CRYPTOKI_ALREADY_INITIALIZED, CKR_CRYPTOKI_NOT_INITIALIZED,
+    CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED, CKR_SESSION_CLOSED, CKR_SESSION_READ_ONLY,
+    CKR_TOKEN_NOT_PRESENT, CKR_TOKEN_NOT_RECOGNIZED, CKR_TOKEN_WRITE_PROTECTED,
 };
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::mechanism;
-use crate::object::handle::{Handles, ObjectKey};
+use crate::object::handle::Handles;
 use crate::os::environment::Environment;
 use crate::os::fork_lock::ForkLock;
 use crate::os::lock::Lock;
 pub use crate::session::Call;
 use crate::session::object::SessionObject;
 use crate::session::saved_state::StateKey;
-use crate::session::table::{Closed, Table};
-use crate::slot::{hierarchy_of, slot_of};
-use crate::store::{Store, TokenId, TokenRow};
+use crate::session::table::Table;
+use crate::store::{Store, TokenId};
 use crate::token::Attached;
 use crate::tpm::engine::{Engine, HierarchyAuths};
 use crate::tpm::link::Link;
 use crate::tpm::transport::{self, TpmAddress};
-use crate::tpm::{Abilities, Auth, Blob, Hierarchy, Status, Tpm};
+use crate::tpm::{Abilities, Auth, Hierarchy, Status};
 
 static LIFE: ForkLock<Option<Arc<Provider>>> = ForkLock::new(None);
 
@@ -54,7 +49,7 @@ pub struct Provider {
     pub(crate) slots: [Lock<SlotState>; 4],
     pub(crate) abilities: Lock<Option<Arc<Abilities>>>,
     pub(crate) last_status: Lock<Option<Status>>,
-    last_session_object: AtomicU64,
+    pub(crate) last_session_object: AtomicU64,
     pub(crate) state_key: StateKey,
 }
 
@@ -208,201 +203,6 @@ impl Provider {
             last_status: Lock::default(),
             last_session_object: AtomicU64::new(0),
             state_key: StateKey::default(),
-        }
-    }
-
-    /// PKCS#11 v3.1, C_OpenSession. Sends no TPM command.
-    ///
-    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_SESSION_PARALLEL_NOT_SUPPORTED` (no CKF_SERIAL_SESSION),
-    /// `CKR_SESSION_ASYNC_NOT_SUPPORTED`, `CKR_ARGUMENTS_BAD` (unknown flags), `CKR_TOKEN_NOT_PRESENT`, `CKR_TOKEN_NOT_RECOGNIZED`,
-    /// `CKR_SESSION_COUNT`, `CKR_SESSION_READ_WRITE_SO_EXISTS`.
-    pub fn open_session(&self, slot: CK_SLOT_ID, flags: CK_FLAGS) -> Result<CK_SESSION_HANDLE> {
-        let hierarchy = hierarchy_of(slot)?;
-        if flags & CKF_SERIAL_SESSION == 0 {
-            let why = "CKF_SERIAL_SESSION is not set";
-            return Err(Error::new(CKR_SESSION_PARALLEL_NOT_SUPPORTED, why));
-        }
-        if flags & CKF_ASYNC_SESSION != 0 {
-            return Err(Error::new(CKR_SESSION_ASYNC_NOT_SUPPORTED, "calls are synchronous here"));
-        }
-        if flags & !(CKF_SERIAL_SESSION | CKF_RW_SESSION) != 0 {
-            return Err(Error::new(CKR_ARGUMENTS_BAD, "unknown session flags"));
-        }
-        self.check_present(hierarchy)?;
-        self.table.lock().open(hierarchy, flags & CKF_RW_SESSION != 0)
-    }
-
-    /// PKCS#11 v3.1, C_WaitForSlotEvent: slots here never change but by this application's own calls.
-    ///
-    /// Errors: `CKR_NO_EVENT` with CKF_DONT_BLOCK; otherwise `CKR_FUNCTION_NOT_SUPPORTED`, because a
-    /// host that cancels a thread waiting in here would leave it undefined.
-    pub fn wait_for_slot_event(&self, flags: CK_FLAGS) -> Result<CK_SLOT_ID> {
-        if flags & CKF_DONT_BLOCK != 0 {
-            return Err(Error::new(CKR_NO_EVENT, "slots have no events"));
-        }
-        Err(Error::new(CKR_FUNCTION_NOT_SUPPORTED, "waiting for a slot is not offered"))
-    }
-
-    /// PKCS#11 v3.1, C_CloseSession.
-    ///
-    /// Errors: `CKR_SESSION_HANDLE_INVALID`.
-    pub fn close_session(&self, handle: CK_SESSION_HANDLE) -> Result<()> {
-        let hierarchy = self.table.lock().get(handle)?.hierarchy;
-        self.close(hierarchy, |table| table.close(handle))
-    }
-
-    /// PKCS#11 v3.1, C_CloseAllSessions.
-    ///
-    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_TOKEN_NOT_PRESENT`.
-    pub fn close_all_sessions(&self, slot: CK_SLOT_ID) -> Result<()> {
-        let hierarchy = hierarchy_of(slot)?;
-        self.close(hierarchy, |table| Ok(table.close_all(hierarchy)))
-    }
-
-    /// Closes the sessions that `take` takes out, and destroys what dies with them, once the calls
-    /// still running in them are done: what such a call makes dies as well.
-    fn close(
-        &self,
-        hierarchy: Hierarchy,
-        take: impl FnOnce(&mut Table) -> Result<Closed>,
-    ) -> Result<()> {
-        let (cells, private) = {
-            let mut table = self.table.lock();
-            let Closed { cells, logged_out } = take(&mut table)?;
-            (cells, if logged_out { self.drop_private(hierarchy) } else { Vec::new() })
-        };
-        self.forget_keys(&private);
-        for cell in &cells {
-            *cell.state.lock() = Default::default();
-        }
-        let owners: Vec<_> = cells.iter().map(|cell| cell.handle).collect();
-        let own = self.drop_session_objects(hierarchy, |object| owners.contains(&object.owner));
-        self.forget_keys(&own);
-        Ok(())
-    }
-
-    /// PKCS#11 v3.1, C_Logout, for all sessions of the application on a slot; whether somebody was
-    /// in.
-    pub(crate) fn log_out(&self, hierarchy: Hierarchy) -> bool {
-        let private = {
-            let mut table = self.table.lock();
-            if !table.log_out(hierarchy) {
-                return false;
-            }
-            self.drop_private(hierarchy)
-        };
-        self.forget_keys(&private);
-        true
-    }
-
-    /// ulSessionCount and ulRwSessionCount of a slot.
-    pub(crate) fn session_counts(&self, hierarchy: Hierarchy) -> (CK_ULONG, CK_ULONG) {
-        let table = self.table.lock();
-        table.on(hierarchy).fold((0, 0), |(all, read_write), cell| {
-            (all + 1, read_write + CK_ULONG::from(cell.read_write))
-        })
-    }
-
-    /// PKCS#11 v3.1, C_GetMechanismList.
-    ///
-    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_TOKEN_NOT_PRESENT`.
-    pub fn mechanism_list(&self, slot: CK_SLOT_ID) -> Result<Vec<CK_MECHANISM_TYPE>> {
-        let hierarchy = hierarchy_of(slot)?;
-        self.check_present(hierarchy)?;
-        let abilities = self.abilities(hierarchy)?;
-        Ok(mechanism::offered(&abilities).map(|row| row.ckm).collect())
-    }
-
-    /// PKCS#11 v3.1, C_GetMechanismInfo.
-    ///
-    /// Errors: `CKR_SLOT_ID_INVALID`, `CKR_TOKEN_NOT_PRESENT`, `CKR_MECHANISM_INVALID`.
-    pub fn mechanism_info(
-        &self,
-        slot: CK_SLOT_ID,
-        ckm: CK_MECHANISM_TYPE,
-    ) -> Result<CK_MECHANISM_INFO> {
-        let hierarchy = hierarchy_of(slot)?;
-        self.check_present(hierarchy)?;
-        let abilities = self.abilities(hierarchy)?;
-        Ok(mechanism::find(ckm, &abilities)?.info(&abilities))
-    }
-
-    /// What the TPM can do: asked once in a process, or known from the token's row, if the TPM
-    /// still has the firmware that it was written under.
-    pub(crate) fn abilities(&self, hierarchy: Hierarchy) -> Result<Arc<Abilities>> {
-        if let Some(abilities) = &*self.abilities.lock() {
-            return Ok(Arc::clone(abilities));
-        }
-        // A row is believed only once the TPM has vouched for it.
-        let token = self.token(hierarchy).ok().flatten();
-        let kept =
-            token.as_ref().and_then(|token| Abilities::from_bytes(&token.row.abilities).ok());
-        let abilities = {
-            let mut turn = self.engine.turn()?;
-            if let Some(kept) = kept.clone() {
-                turn.set_abilities(kept);
-            }
-            Arc::new(turn.abilities()?)
-        };
-        if let Some(token) = token.filter(|_| kept.as_ref() != Some(&*abilities)) {
-            let changed = TokenRow {
-                firmware: abilities.firmware.version,
-                abilities: abilities.to_bytes(),
-                ..token.row.clone()
-            };
-            if let Err(error) = self.update_token(hierarchy, &token, changed) {
-                log::debug!("the TPM's new abilities are not kept: {error}");
-            }
-        }
-        *self.abilities.lock() = Some(Arc::clone(&abilities));
-        Ok(abilities)
-    }
-
-    /// Adds an object of a session; its id among session objects.
-    pub(crate) fn add_session_object(&self, object: SessionObject) -> u64 {
-        let id = self.last_session_object.fetch_add(1, Ordering::Relaxed);
-        self.session_objects.lock().insert(id, object);
-        id
-    }
-
-    /// A logout: private handles become invalid for good, private session objects are destroyed.
-    /// Gives the keys that went. The caller has the table still locked: whoever logs in next loses
-    /// nothing of their own.
-    fn drop_private(&self, hierarchy: Hierarchy) -> Vec<Blob> {
-        self.handles.lock().drop_private(slot_of(hierarchy));
-        self.drop_session_objects(hierarchy, |object| object.attributes.is_private())
-    }
-
-    fn drop_session_objects(
-        &self,
-        hierarchy: Hierarchy,
-        mut goes: impl FnMut(&SessionObject) -> bool,
-    ) -> Vec<Blob> {
-        let mut blobs = Vec::new();
-        let mut gone = Vec::new();
-        self.session_objects.lock().retain(|id, object| {
-            let stays = object.hierarchy != hierarchy || !goes(object);
-            if !stays {
-                gone.push(*id);
-                blobs.extend(object.key.take().map(|key| key.blob));
-            }
-            stays
-        });
-        let mut handles = self.handles.lock();
-        for id in gone {
-            handles.drop_object(slot_of(hierarchy), ObjectKey::Session(id));
-        }
-        blobs
-    }
-
-    /// Lets go of keys that may still be loaded in the TPM.
-    pub(crate) fn forget_keys(&self, blobs: &[Blob]) {
-        if blobs.is_empty() {
-            return;
-        }
-        match self.engine.turn() {
-            Ok(mut turn) => blobs.iter().for_each(|blob| turn.forget(blob)),
-            Err(error) => log::debug!("keys stay loaded: {error}"),
         }
     }
 }

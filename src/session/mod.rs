@@ -3,6 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `lifetime.rs` | from `C_OpenSession` to `C_CloseSession`; what dies with a session or a login |
 //! | `table.rs` | the application's sessions and logins |
 //! | `state.rs` | CK_STATE, derived |
 //! | `kind.rs` | which operations may stand together |
@@ -35,6 +36,7 @@ mod import;
 pub mod key;
 mod key_management;
 pub mod kind;
+mod lifetime;
 mod login;
 mod message;
 mod message_encryption;

@@ -2,11 +2,11 @@
 
 use cryptoki_sys::{
     CK_EFFECTIVELY_INFINITE, CK_FLAGS, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO,
-    CK_UNAVAILABLE_INFORMATION, CK_VERSION, CKF_DUAL_CRYPTO_OPERATIONS, CKF_HW_SLOT,
-    CKF_LOGIN_REQUIRED, CKF_RESTORE_KEY_NOT_NEEDED, CKF_RNG, CKF_SO_PIN_COUNT_LOW,
+    CK_UNAVAILABLE_INFORMATION, CK_VERSION, CKF_DONT_BLOCK, CKF_DUAL_CRYPTO_OPERATIONS,
+    CKF_HW_SLOT, CKF_LOGIN_REQUIRED, CKF_RESTORE_KEY_NOT_NEEDED, CKF_RNG, CKF_SO_PIN_COUNT_LOW,
     CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED, CKF_TOKEN_INITIALIZED, CKF_TOKEN_PRESENT,
     CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED,
-    CKF_WRITE_PROTECTED, CKR_TOKEN_NOT_PRESENT,
+    CKF_WRITE_PROTECTED, CKR_FUNCTION_NOT_SUPPORTED, CKR_NO_EVENT, CKR_TOKEN_NOT_PRESENT,
 };
 
 use crate::error::{Error, Result};
@@ -105,6 +105,17 @@ impl Provider {
             firmwareVersion: firmware_version(row.map_or(0, |row| row.firmware)),
             utcTime: [b' '; 16],
         })
+    }
+
+    /// PKCS#11 v3.1, C_WaitForSlotEvent: slots here never change but by this application's own calls.
+    ///
+    /// Errors: `CKR_NO_EVENT` with CKF_DONT_BLOCK; otherwise `CKR_FUNCTION_NOT_SUPPORTED`, because a
+    /// host that cancels a thread waiting in here would leave it undefined.
+    pub fn wait_for_slot_event(&self, flags: CK_FLAGS) -> Result<CK_SLOT_ID> {
+        if flags & CKF_DONT_BLOCK != 0 {
+            return Err(Error::new(CKR_NO_EVENT, "slots have no events"));
+        }
+        Err(Error::new(CKR_FUNCTION_NOT_SUPPORTED, "waiting for a slot is not offered"))
     }
 
     /// The TPM's state, or `None` where no TPM answers: the slots are then empty.
