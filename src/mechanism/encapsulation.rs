@@ -2,8 +2,7 @@
 //! it too (PKCS#11 v3.2, C_EncapsulateKey). All of it is a public key's work, and so software's.
 
 use cryptoki_sys::{
-    CKM_RSA_X_509, CKR_DATA_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_PARAM_INVALID,
-    CKR_TEMPLATE_INCOMPLETE,
+    CKR_DATA_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_PARAM_INVALID, CKR_TEMPLATE_INCOMPLETE,
 };
 use p256::elliptic_curve::ecdh::diffie_hellman;
 use p256::elliptic_curve::sec1::ToEncodedPoint;
@@ -12,7 +11,7 @@ use zeroize::Zeroizing;
 use super::ecdh;
 use super::ecdsa::EcPublic;
 use super::parameter::{MechanismChoice, Parameter};
-use super::row::{Encryption, Mechanism};
+use super::row::{Encryption, Mechanism, Unwrapped};
 use super::task::{KeyFacts, KeyInUse, Task, required};
 use crate::error::{Error, Result};
 use crate::tpm::{Abilities, SecretBytes};
@@ -63,7 +62,7 @@ impl Encapsulating {
                     ecdh::secret(self.task.parameter.ecdh()?, len, shared.len(), || Ok(shared))?;
                 Ok(Encapsulated { ciphertext, secret })
             }
-            KeyInUse::Rsa(_) if self.task.row.ckm == CKM_RSA_X_509 => self.rsasve(len),
+            KeyInUse::Rsa(_) if self.task.row.unwrapped() == Unwrapped::End => self.rsasve(len),
             _ => {
                 let len = len.ok_or_else(|| {
                     Error::new(CKR_TEMPLATE_INCOMPLETE, "RSA gives any number of bytes")

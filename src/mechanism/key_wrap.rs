@@ -41,6 +41,7 @@ pub(super) const PLAIN: KeyWrap = KeyWrap {
         if bool::from(good) { Ok(iv.1) } else { Err(damaged()) }
     },
     wrapped_len: plain_len,
+    unit: HALF,
 };
 
 /// CKM_AES_KEY_WRAP_KWP.
@@ -48,6 +49,7 @@ pub(super) const PADDED: KeyWrap = KeyWrap {
     wrap: |task, data, key| wrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, &mut in_tpm(key)),
     unwrap: |task, data, key| unwrap_padded(iv(task, DEFAULT_PADDED_IV)?, data, &mut in_tpm(key)),
     wrapped_len,
+    unit: 1,
 };
 
 fn plain_len(len: usize) -> Result<usize> {

@@ -68,27 +68,33 @@ const SECRETS: &[CK_KEY_TYPE] = &[
 /// HMAC by one hash: which hash, and what it takes.
 pub(super) struct Hmac {
     hash: HashAlg,
+    /// The type of keys that are for it alone.
+    key_type: CK_KEY_TYPE,
     key_types: &'static [CK_KEY_TYPE],
     tpm_algorithms: &'static [u16],
 }
 
 pub(super) const HMAC_SHA1: Hmac = Hmac {
     hash: HashAlg::Sha1,
+    key_type: CKK_SHA_1_HMAC,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA_1_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha1 as u16],
 };
 pub(super) const HMAC_SHA256: Hmac = Hmac {
     hash: HashAlg::Sha256,
+    key_type: CKK_SHA256_HMAC,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA256_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha256 as u16],
 };
 pub(super) const HMAC_SHA384: Hmac = Hmac {
     hash: HashAlg::Sha384,
+    key_type: CKK_SHA384_HMAC,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA384_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha384 as u16],
 };
 pub(super) const HMAC_SHA512: Hmac = Hmac {
     hash: HashAlg::Sha512,
+    key_type: CKK_SHA512_HMAC,
     key_types: &[CKK_GENERIC_SECRET, CKK_SHA512_HMAC],
     tpm_algorithms: &[TPM_ALG_KEYEDHASH, TPM_ALG_HMAC, HashAlg::Sha512 as u16],
 };
@@ -319,10 +325,15 @@ pub(super) const fn generic(row: Mechanism) -> Mechanism {
     }
 }
 
+/// What makes secrets of any length, which are for nothing in particular.
+pub(super) const fn secrets(key_type: CK_KEY_TYPE) -> Option<Generates> {
+    Some(Generates::Secrets { key_type, only: None })
+}
+
 /// Keys for HMAC by one hash.
 pub(super) const fn hmac_key(row: Mechanism, hmac: &Hmac) -> Mechanism {
     Mechanism {
-        generate_key: Some(Generates::Secrets(Some(hmac.hash))),
+        generate_key: Some(Generates::Secrets { key_type: hmac.key_type, only: Some(hmac.hash) }),
         tpm_algorithms: hmac.tpm_algorithms,
         tpm_commands: MAKE,
         ..generic(row)

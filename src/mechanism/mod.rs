@@ -90,7 +90,7 @@ pub use encryption::Encrypting;
 pub use key_pair::{check_key_pair, restricted_scheme};
 pub use messages::{DecryptingMessages, EncryptingMessages, Sealed, tag_len, with_nonce};
 pub use recovery::Recovering;
-pub use row::{BaseValue, Mechanism, RunsIn, find, offered, parameter_shape};
+pub use row::{BaseValue, Mechanism, RunsIn, Unwrapped, find, offered, parameter_shape};
 pub use secret_key::secret_key;
 pub use signing::Signing;
 pub use task::{KeyFacts, check_public_key};

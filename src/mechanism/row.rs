@@ -10,7 +10,7 @@ use super::aead::AeadMode;
 use super::derivation::Keys;
 use super::hash::Hash;
 use super::mac::Mac;
-use super::parameter::ParameterShape;
+use super::parameter::{BLOCK, ParameterShape};
 use super::secret_key::Generates;
 use super::table::MECHANISMS;
 use super::task::Task;
@@ -101,6 +101,8 @@ pub(super) struct KeyWrap {
     pub(super) unwrap: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
     /// Bytes of the ciphertext of so many bytes.
     pub(super) wrapped_len: fn(usize) -> Result<usize>,
+    /// What is wrapped is so many bytes, or a multiple.
+    pub(super) unit: usize,
 }
 
 /// A padding under RSA.
@@ -112,6 +114,19 @@ pub(super) struct Padding {
     pub(super) decrypt: fn(&Task, &[u8], &mut dyn PrivateKey) -> Result<SecretBytes>,
     /// The longest plaintext, in bytes.
     pub(super) bound: fn(&Task) -> usize,
+    /// What a key that was unwrapped is of the plaintext.
+    pub(super) unwrapped: Unwrapped,
+}
+
+/// What a key is of the bytes that its unwrapping gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwrapped {
+    /// All of them, but for zeros that fill the last block.
+    All,
+    /// The same. But what was padded badly gave bytes of any length, and no error.
+    AllOrStandIn,
+    /// The last ones.
+    End,
 }
 
 /// Where a mechanism's private or secret key works.
@@ -283,6 +298,34 @@ impl Mechanism {
             Some(Encryption::Aead(mode)) => Some(mode),
             _ => None,
         }
+    }
+
+    /// Bytes that a key of `len` bytes has when it is wrapped, with the zeros that a mode of whole
+    /// blocks needs.
+    pub fn padded_len(&self, len: usize) -> usize {
+        let unit = match self.encryption {
+            Some(Encryption::Cipher(Mode {
+                mode: CipherMode::Ecb | CipherMode::Cbc,
+                end: End::Whole,
+            })) => BLOCK,
+            Some(Encryption::KeyWrap(key_wrap)) => key_wrap.unit,
+            _ => 1,
+        };
+        // What overflows is too long as it is.
+        len.checked_next_multiple_of(unit).unwrap_or(len)
+    }
+
+    /// What a key is of the bytes that its unwrapping gives.
+    pub fn unwrapped(&self) -> Unwrapped {
+        match self.encryption {
+            Some(Encryption::Padding(padding)) => padding.unwrapped,
+            _ => Unwrapped::All,
+        }
+    }
+
+    /// The CKK_ of the secret keys that it generates, if it does.
+    pub fn generated_type(&self) -> Option<CK_KEY_TYPE> {
+        self.generate_key.map(Generates::key_type)
     }
 
     /// Whether it wraps with an AES key of one use.

@@ -6,15 +6,19 @@ use zeroize::Zeroizing;
 
 use super::mgf1;
 use super::parameter::Oaep;
-use super::row::{Encryption, Padding};
+use super::row::{Encryption, Padding, Unwrapped};
 use super::rsa::decrypt_block;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::tpm::{PrivateKey, SecretBytes};
 
 /// Encryption and decryption.
-pub(super) const ENCRYPTION: Encryption =
-    Encryption::Padding(Padding { encrypt, decrypt, bound: |task| longest(task).unwrap_or(0) });
+pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
+    encrypt,
+    decrypt,
+    bound: |task| longest(task).unwrap_or(0),
+    unwrapped: Unwrapped::All,
+});
 
 /// Whether the key is long enough for the hash.
 ///

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::hash::Hash;
 use super::implicit_rejection::{Synthetic, process_secret};
-use super::row::{Encryption, Padding};
+use super::row::{Encryption, Padding, Unwrapped};
 use super::rsa::{check_signature, decrypt_block, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -20,6 +20,7 @@ pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
     encrypt,
     decrypt,
     bound: |task| task.key.signature_len().saturating_sub(OVERHEAD),
+    unwrapped: Unwrapped::AllOrStandIn,
 });
 
 /// CKM_RSA_PKCS: signs `data` as it stands; the caller made the DigestInfo.

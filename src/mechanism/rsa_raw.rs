@@ -4,7 +4,7 @@ use cryptoki_sys::{CKR_DATA_LEN_RANGE, CKR_SIGNATURE_INVALID};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::row::{Encryption, Padding};
+use super::row::{Encryption, Padding, Unwrapped};
 use super::rsa::{decrypt_block, pad_left, sign_block};
 use super::task::Task;
 use crate::error::{Error, Result};
@@ -15,6 +15,8 @@ pub(super) const ENCRYPTION: Encryption = Encryption::Padding(Padding {
     encrypt,
     decrypt: decrypt_block,
     bound: |task| task.key.signature_len(),
+    // PKCS#11 v3.1, "X.509 (raw) RSA".
+    unwrapped: Unwrapped::End,
 });
 
 /// Signs `data`, a number below the modulus.

@@ -1,6 +1,6 @@
 //! Secret keys: which the TPM makes.
 
-use cryptoki_sys::CKR_ATTRIBUTE_VALUE_INVALID;
+use cryptoki_sys::{CK_KEY_TYPE, CKK_AES, CKR_ATTRIBUTE_VALUE_INVALID};
 
 use super::parameter::{Checked, MechanismChoice};
 use super::row::find;
@@ -26,11 +26,19 @@ pub fn secret_key(choice: &MechanismChoice, len: usize, abilities: &Abilities) -
 pub(super) enum Generates {
     /// AES keys.
     Aes,
-    /// Secrets; where a hash is named, for HMAC by that alone.
-    Secrets(Option<HashAlg>),
+    /// Secrets of this type; where a hash is named, for HMAC by that alone.
+    Secrets { key_type: CK_KEY_TYPE, only: Option<HashAlg> },
 }
 
 impl Generates {
+    /// The CKK_ of the keys.
+    pub(super) fn key_type(self) -> CK_KEY_TYPE {
+        match self {
+            Self::Aes => CKK_AES,
+            Self::Secrets { key_type, .. } => key_type,
+        }
+    }
+
     fn key(self, len: usize, abilities: &Abilities) -> Result<KeyKind> {
         let refused = |why| Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
         match self {
@@ -38,7 +46,7 @@ impl Generates {
                 Ok(bits) if abilities.aes_bits.contains(&bits) => Ok(KeyKind::Aes { bits }),
                 _ => refused("the TPM has no AES keys of this size"),
             },
-            Self::Secrets(only) => match len {
+            Self::Secrets { only, .. } => match len {
                 1..=HMAC_KEY => Ok(KeyKind::Hmac),
                 ..=SECRET if len > 0 => Ok(KeyKind::LongHmac { only }),
                 _ => refused("secrets of this size are not offered"),

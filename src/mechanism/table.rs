@@ -125,7 +125,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     cmac(row!(CKM_AES_CMAC_GENERAL), ParameterShape::MacLength),
     gmac(row!(CKM_AES_GMAC)),
     Mechanism {
-        generate_key: Some(Generates::Secrets(None)),
+        generate_key: secrets(CKK_GENERIC_SECRET),
         tpm_commands: MAKE,
         ..generic(row!(CKM_GENERIC_SECRET_KEY_GEN))
     },
@@ -155,7 +155,7 @@ pub(super) static MECHANISMS: &[Mechanism] = &[
     digesting(row!(CKM_SHA3_384_KEY_DERIVATION), Hash::Sha3_384),
     digesting(row!(CKM_SHA3_512_KEY_DERIVATION), Hash::Sha3_512),
     Mechanism {
-        generate_key: Some(Generates::Secrets(None)),
+        generate_key: secrets(CKK_HKDF),
         key_types: &[CKK_HKDF],
         tpm_commands: MAKE,
         ..generic(row!(CKM_HKDF_KEY_GEN))

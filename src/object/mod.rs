@@ -11,7 +11,7 @@
 //! | `usage.rs` | `CKA_SIGN`, `CKA_DECRYPT` and their like: what a key is for |
 //! | `creation.rs` | a template made into a new object |
 //! | `key_pair.rs` | two templates and a public key made into a key pair |
-//! | `secret_key.rs` | a template made into a request for a secret key |
+//! | `secret_key.rs` | secret keys: requests for new ones, values, lengths, check values |
 //! | `certificate.rs` | what an X.509 certificate says of itself |
 //! | `public.rs` | public keys in attributes: `CKA_EC_PARAMS`, `CKA_EC_POINT`, `CKA_PUBLIC_KEY_INFO` |
 //! | `change.rs` | `C_SetAttributeValue`, `C_CopyObject`, `C_DestroyObject`: what they allow |

@@ -1,12 +1,10 @@
-//! A template made into a request for a secret key.
+//! Secret keys: requests for new ones, their values on the way into the TPM, lengths and check values.
 
 use aes::cipher::{BlockEncrypt, KeyInit};
 use cryptoki_sys::{
     CK_KEY_TYPE, CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_VALUE, CKA_VALUE_LEN, CKK_AES,
-    CKK_GENERIC_SECRET, CKK_HKDF, CKK_SHA_1_HMAC, CKK_SHA256_HMAC, CKK_SHA384_HMAC,
-    CKK_SHA512_HMAC, CKM_AES_KEY_GEN, CKM_GENERIC_SECRET_KEY_GEN, CKM_HKDF_KEY_GEN,
-    CKM_SHA_1_KEY_GEN, CKM_SHA256_KEY_GEN, CKM_SHA384_KEY_GEN, CKM_SHA512_KEY_GEN, CKO_SECRET_KEY,
-    CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
+    CKK_SHA_1_HMAC, CKK_SHA256_HMAC, CKK_SHA384_HMAC, CKK_SHA512_HMAC, CKO_SECRET_KEY,
+    CKR_ATTRIBUTE_VALUE_INVALID,
 };
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -25,28 +23,18 @@ pub struct SecretKeyRequest {
     pub object: AttributeSet,
 }
 
-/// What `C_GenerateKey` is asked for.
+/// What `C_GenerateKey` is asked for, by a mechanism that makes keys of `key_type`.
 ///
 /// Errors: as [`new_object`]; `CKR_TEMPLATE_INCOMPLETE` without CKA_VALUE_LEN;
-/// `CKR_ATTRIBUTE_VALUE_INVALID` for a CKA_CHECK_VALUE that is not empty;
-/// `CKR_MECHANISM_INVALID` for a mechanism that makes no secret key.
+/// `CKR_ATTRIBUTE_VALUE_INVALID` for a CKA_CHECK_VALUE that is not empty.
 ///
 /// PKCS#11 v3.1, C_GenerateKey.
 pub fn secret_key_request(
     mechanism: CK_MECHANISM_TYPE,
+    key_type: CK_KEY_TYPE,
     template: &AttributeSet,
     actor: Actor,
 ) -> Result<SecretKeyRequest> {
-    let key_type = match mechanism {
-        CKM_AES_KEY_GEN => CKK_AES,
-        CKM_GENERIC_SECRET_KEY_GEN => CKK_GENERIC_SECRET,
-        CKM_SHA_1_KEY_GEN => CKK_SHA_1_HMAC,
-        CKM_SHA256_KEY_GEN => CKK_SHA256_HMAC,
-        CKM_SHA384_KEY_GEN => CKK_SHA384_HMAC,
-        CKM_SHA512_KEY_GEN => CKK_SHA512_HMAC,
-        CKM_HKDF_KEY_GEN => CKK_HKDF,
-        _ => return Err(Error::new(CKR_MECHANISM_INVALID, "this mechanism makes no secret key")),
-    };
     let path = Path::Generate { mechanism, class: CKO_SECRET_KEY, key_type };
     let mut object = new_object(path, template, actor)?;
     if object.filled(CKA_CHECK_VALUE).is_some() {

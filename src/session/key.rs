@@ -73,6 +73,8 @@ pub const DECAPSULATE: Usage =
 
 /// A key that passed every check an `…Init` makes.
 pub struct Usable {
+    /// The mechanism that it is used with.
+    pub row: &'static Mechanism,
     /// The object.
     pub object: Object,
     /// What is known of the key outside the TPM.
@@ -198,7 +200,7 @@ impl Call<'_> {
         }
         check_key(&object.attributes, row, usage)?;
         let facts = facts(&object.attributes)?;
-        Ok(Usable { object, facts, abilities })
+        Ok(Usable { row, object, facts, abilities })
     }
 
     /// The key object behind a handle.

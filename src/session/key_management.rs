@@ -2,7 +2,7 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_OBJECT_HANDLE, CKA_DECAPSULATE, CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT,
-    CKA_EXTRACTABLE, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP, CKF_GENERATE,
+    CKA_EXTRACTABLE, CKA_SIGN, CKA_SIGN_RECOVER, CKA_UNWRAP, CKA_VERIFY, CKA_WRAP,
     CKF_GENERATE_KEY_PAIR, CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_MECHANISM_INVALID,
 };
 
@@ -30,10 +30,10 @@ impl Call<'_> {
     ) -> Result<CK_OBJECT_HANDLE> {
         let abilities = self.provider.abilities(self.cell.hierarchy)?;
         let row = mechanism::find(choice.ckm, &abilities)?;
-        if row.flags() & CKF_GENERATE == 0 {
-            return Err(Error::new(CKR_MECHANISM_INVALID, "the mechanism makes no secret keys"));
-        }
-        let request = secret_key_request(choice.ckm, &template(&raw)?, self.actor())?;
+        let key_type = row.generated_type().ok_or_else(|| {
+            Error::new(CKR_MECHANISM_INVALID, "the mechanism makes no secret keys")
+        })?;
+        let request = secret_key_request(choice.ckm, key_type, &template(&raw)?, self.actor())?;
         let kind = mechanism::secret_key(&choice, request.len, &abilities)?;
         if request.object.is_token() {
             self.provider.check_writable()?;

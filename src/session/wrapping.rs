@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::mechanism::parameter::MechanismChoice;
-use crate::mechanism::{self, Decrypting, Encrypting, Sealed};
+use crate::mechanism::{self, Decrypting, Encrypting, Sealed, Unwrapped};
 use crate::object::private_key_info::{private_key_info, read_private_key_info};
 use crate::object::secret_key::{fitting_secret, wanted_len};
 use crate::object::template::{RawAttribute, template};
@@ -64,19 +64,18 @@ impl Call<'_> {
     ) -> Result<Option<Sealed>> {
         let (own, nonce) = mechanism::with_nonce(choice)?.unzip();
         let choice = own.as_ref().unwrap_or(choice);
-        let wrapping =
-            self.usable_key(with, choice, WRAP).map_err(|error| told(error, &WRAPPING))?;
-        let mut encrypting = Encrypting::new(choice, &wrapping.abilities, &wrapping.facts)
-            .map_err(|error| told(error, &WRAPPING))?;
+        let told = |error| told(error, &WRAPPING);
+        let wrapping = self.usable_key(with, choice, WRAP).map_err(told)?;
+        let row = wrapping.row;
+        let mut encrypting =
+            Encrypting::new(choice, &wrapping.abilities, &wrapping.facts).map_err(told)?;
         let target = self.key_object(key)?;
-        let hybrid = mechanism::find(choice.ckm, &wrapping.abilities)?.is_hybrid();
-        may_wrap(&wrapping, &target, hybrid)?;
+        may_wrap(&wrapping, &target)?;
         let wrapper = self.bind_secret(wrapping.object)?;
         let too_long = |error: Error| {
             error.retold(&[CKR_DATA_LEN_RANGE, CKR_DATA_INVALID], CKR_KEY_SIZE_RANGE)
         };
-        let padded = |len: usize| padded_len(choice.ckm, len);
-        let bound = padded(bytes_bound(&target.attributes)?);
+        let bound = row.padded_len(bytes_bound(&target.attributes)?);
         let bound = encrypting.ciphertext_len(bound).map_err(too_long)?.saturating_sub(apart);
         // What a secret key becomes is known; a private key may be shorter than it looks.
         let secret = target.attributes.class() == Some(CKO_SECRET_KEY);
@@ -88,13 +87,8 @@ impl Call<'_> {
             if target.attributes.class() == Some(CKO_PRIVATE_KEY) {
                 bytes = private_key_info(&target.attributes, &bytes)?;
             }
-            let len = padded(bytes.len());
-            if len > bytes.len() {
-                let mut longer = Zeroizing::new(Vec::with_capacity(len));
-                longer.extend_from_slice(&bytes);
-                longer.resize(len, 0);
-                bytes = longer;
-            }
+            let zeros = vec![0; row.padded_len(bytes.len()).saturating_sub(bytes.len())];
+            bytes = Zeroizing::new([&bytes[..], &zeros].concat());
             let wrapped = encrypting.encrypt(&bytes, in_tpm(&wrapper, engine)).map_err(too_long)?;
             let mut wrapped = Zeroizing::new(wrapped);
             let len = wrapped.len().saturating_sub(apart);
@@ -132,13 +126,13 @@ impl Call<'_> {
         wrapped: &[u8],
         given: AttributeSet,
     ) -> Result<CK_OBJECT_HANDLE> {
-        let unwrapping = self
-            .usable_key(with, choice, opening.usage)
-            .map_err(|error| told(error, &UNWRAPPING))?;
+        let told = |error| told(error, &UNWRAPPING);
+        let unwrapping = self.usable_key(with, choice, opening.usage).map_err(told)?;
+        let row = unwrapping.row;
         let scheme = unwrapping.object.fixed_scheme(&unwrapping.abilities);
         let mut decrypting =
             Decrypting::new(choice, &unwrapping.abilities, &unwrapping.facts, scheme)
-                .map_err(|error| told(error, &UNWRAPPING))?;
+                .map_err(told)?;
         let with = &unwrapping.object.attributes;
         let given = nested::add(with, opening.template, given)?;
         // PKCS#11 would have CKA_EXTRACTABLE true of what is unwrapped, too; here no key of one's own
@@ -146,28 +140,26 @@ impl Call<'_> {
         let given = if matches!(opening.path, Path::Unwrap) { given } else { leaving(given) };
         let object = new_object(opening.path, &given, self.actor())?;
         nested::check_added(with, opening.template, &object)?;
-        let bound = decrypting.bound(wrapped.len()).map_err(|error| told(error, &UNWRAPPING))?;
+        let bound = decrypting.bound(wrapped.len()).map_err(told)?;
         let key = self.bind(unwrapping.object)?;
-        let mut bytes = decrypting
-            .decrypt(wrapped, &mut key.in_tpm(&self.provider.engine))
-            .map_err(|error| told(error, &UNWRAPPING))?;
+        let mut bytes =
+            decrypting.decrypt(wrapped, &mut key.in_tpm(&self.provider.engine)).map_err(told)?;
         if bytes.len() > bound {
             return Err(Error::bug("more plaintext than ciphertext"));
         }
         if object.class() == Some(CKO_PRIVATE_KEY) {
             return self.add_private_key(object, &bytes);
         }
-        if choice.ckm == CKM_RSA_PKCS {
+        if row.unwrapped() == Unwrapped::AllOrStandIn {
             bytes = fitting_secret(&object, bytes);
         }
         let len = wanted_len(&object, Some(bytes.len()))?;
-        if choice.ckm == CKM_RSA_X_509 {
-            // PKCS#11 v3.1, "X.509 (raw) RSA": the key is the end of the block.
+        if row.unwrapped() == Unwrapped::End {
             let before = bytes.len().saturating_sub(len);
             bytes.drain(..before);
         }
         // Zeros fill the last block of a mode that has no padding of its own.
-        let (most, zeros) = (bytes.len(), padded_len(choice.ckm, len));
+        let (most, zeros) = (bytes.len(), row.padded_len(len));
         if len > most || (len < most && zeros != most) {
             return Err(Error::new(CKR_WRAPPED_KEY_LEN_RANGE, "a key of another length"));
         }
@@ -237,9 +229,8 @@ pub(super) fn leaving(mut given: AttributeSet) -> AttributeSet {
     given
 }
 
-/// Whether `wrapping` may wrap `target`; in two steps, `hybrid`, a public key wraps as much as a secret
-/// one.
-fn may_wrap(wrapping: &Usable, target: &Object, hybrid: bool) -> Result<()> {
+/// Whether `wrapping` may wrap `target`: in two steps a public key wraps as much as a secret one.
+fn may_wrap(wrapping: &Usable, target: &Object) -> Result<()> {
     let (with, key) = (&wrapping.object.attributes, &target.attributes);
     let class = key.class();
     if class == Some(CKO_PUBLIC_KEY) {
@@ -251,7 +242,8 @@ fn may_wrap(wrapping: &Usable, target: &Object, hybrid: bool) -> Result<()> {
     if key.is_true(CKA_WRAP_WITH_TRUSTED) && !with.is_true(CKA_TRUSTED) {
         return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a trusted key alone may wrap it"));
     }
-    if class == Some(CKO_PRIVATE_KEY) && with.class() != Some(CKO_SECRET_KEY) && !hybrid {
+    let direct = with.class() != Some(CKO_SECRET_KEY) && !wrapping.row.is_hybrid();
+    if class == Some(CKO_PRIVATE_KEY) && direct {
         return Err(Error::new(CKR_KEY_NOT_WRAPPABLE, "a private key goes with a secret key only"));
     }
     if !nested::fits(with, CKA_WRAP_TEMPLATE, key) {
@@ -269,17 +261,6 @@ fn bytes_bound(key: &AttributeSet) -> Result<usize> {
         (_, Some(CKK_RSA)) => Ok(len(CKA_MODULUS).saturating_mul(5).saturating_add(100)),
         _ => Ok(len(CKA_EC_POINT).saturating_mul(2).saturating_add(60)),
     }
-}
-
-/// Bytes with the zeros that a mode of whole blocks needs after a key of `len` bytes.
-fn padded_len(ckm: CK_MECHANISM_TYPE, len: usize) -> usize {
-    let block = match ckm {
-        CKM_AES_ECB | CKM_AES_CBC => 16,
-        CKM_AES_KEY_WRAP => 8,
-        _ => 1,
-    };
-    // What overflows is too long as it is.
-    len.checked_next_multiple_of(block).unwrap_or(len)
 }
 
 /// How a function says what other functions say of their only key.
