@@ -14,7 +14,7 @@ use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
 use sha1::{Digest, Sha1};
 
 use super::attribute;
-use super::creation::{check_public_key_info, incomplete, inconsistent};
+use super::creation::{check_public_key_info, incomplete, inconsistent, settle_check_value};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
 
@@ -40,21 +40,7 @@ pub(super) fn complete(object: &mut AttributeSet) -> Result<()> {
     };
     let own = implied(value)?;
     let digest = Sha1::digest(value);
-    let check_value = digest.get(..CHECK_VALUE_LEN).unwrap_or_default();
-    match object.bytes(CKA_CHECK_VALUE) {
-        None => {
-            object.insert(CKA_CHECK_VALUE, Value::bytes(check_value));
-        }
-        // An empty one means: none.
-        Some([]) => {
-            object.remove(CKA_CHECK_VALUE);
-        }
-        Some(given) if given == check_value => {}
-        Some(_) => {
-            let why = "CKA_CHECK_VALUE is of another certificate";
-            return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
-        }
-    }
+    settle_check_value(object, digest.get(..CHECK_VALUE_LEN))?;
     check_public_key_info(object, &own)?;
     for (cka, value) in own.iter() {
         match object.filled(cka) {

@@ -3,8 +3,8 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CK_KEY_TYPE, CK_MECHANISM_TYPE, CK_OBJECT_CLASS, CKA_ALWAYS_AUTHENTICATE,
-    CKA_ALWAYS_SENSITIVE, CKA_CLASS, CKA_EXTRACTABLE, CKA_KEY_GEN_MECHANISM, CKA_KEY_TYPE,
-    CKA_LOCAL, CKA_MODULUS, CKA_MODULUS_BITS, CKA_NEVER_EXTRACTABLE, CKA_PRIVATE,
+    CKA_ALWAYS_SENSITIVE, CKA_CHECK_VALUE, CKA_CLASS, CKA_EXTRACTABLE, CKA_KEY_GEN_MECHANISM,
+    CKA_KEY_TYPE, CKA_LOCAL, CKA_MODULUS, CKA_MODULUS_BITS, CKA_NEVER_EXTRACTABLE, CKA_PRIVATE,
     CKA_PUBLIC_KEY_INFO, CKA_SENSITIVE, CKK_GENERIC_SECRET, CKO_MECHANISM, CKO_PRIVATE_KEY,
     CKO_PROFILE, CKO_PUBLIC_KEY, CKO_SECRET_KEY, CKR_ATTRIBUTE_READ_ONLY,
     CKR_ATTRIBUTE_VALUE_INVALID, CKR_SESSION_READ_ONLY, CKR_TEMPLATE_INCOMPLETE,
@@ -293,13 +293,7 @@ fn complete_created(holder: Holders, object: &mut AttributeSet) -> Result<()> {
         let key = public::public_key(object)?;
         let own = public::attributes(&key)?;
         check_public_key_info(object, &own)?;
-        for (cka, value) in own.iter() {
-            // An RSA number stays as it was given, so that it is found again; an EC key becomes an
-            // OID and a DER point, which every program reads.
-            if !(holder == Holders::PUBLIC_RSA && object.has(cka)) || cka == CKA_PUBLIC_KEY_INFO {
-                object.insert(cka, value.clone());
-            }
-        }
+        public::say(object, &own);
         if let Some(modulus) = object.bytes(CKA_MODULUS) {
             object.insert(CKA_MODULUS_BITS, Value::Ulong(public::bits(modulus)));
         }
@@ -317,6 +311,26 @@ pub(super) fn check_public_key_info(given: &AttributeSet, own: &AttributeSet) ->
         }
         _ => Ok(()),
     }
+}
+
+/// Gives `object` its CKA_CHECK_VALUE, `own`, if it has one. An empty one that was given asks for none.
+///
+/// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` where another one was given.
+pub(super) fn settle_check_value(object: &mut AttributeSet, own: Option<&[u8]>) -> Result<()> {
+    match object.bytes(CKA_CHECK_VALUE) {
+        Some([]) => drop(object.remove(CKA_CHECK_VALUE)),
+        Some(given) if own != Some(given) => {
+            let why = "CKA_CHECK_VALUE is of another object";
+            return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
+        }
+        Some(_) => {}
+        None => {
+            if let Some(own) = own {
+                object.insert(CKA_CHECK_VALUE, Value::bytes(own));
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn inconsistent(why: impl Into<std::borrow::Cow<'static, str>>) -> Error {

@@ -3,8 +3,8 @@
 
 use cryptoki_sys::{
     CK_ATTRIBUTE_TYPE, CKA_COEFFICIENT, CKA_EC_PARAMS, CKA_EC_POINT, CKA_EXPONENT_1,
-    CKA_EXPONENT_2, CKA_PRIME_1, CKA_PRIME_2, CKA_PRIVATE_EXPONENT, CKA_PUBLIC_KEY_INFO, CKA_VALUE,
-    CKK_RSA, CKR_ATTRIBUTE_VALUE_INVALID,
+    CKA_EXPONENT_2, CKA_PRIME_1, CKA_PRIME_2, CKA_PRIVATE_EXPONENT, CKA_VALUE, CKK_RSA,
+    CKR_ATTRIBUTE_VALUE_INVALID,
 };
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use rsa::traits::PrivateKeyParts;
@@ -41,12 +41,7 @@ pub fn take_private_key(object: &mut AttributeSet) -> Result<OutsideKey> {
     }
     let own = public::attributes(&key.public)?;
     check_public_key_info(object, &own)?;
-    for (cka, value) in own.iter() {
-        // An RSA number stays as it was given, so that it is found again.
-        if !(holder == Holders::PRIVATE_RSA && object.has(cka)) || cka == CKA_PUBLIC_KEY_INFO {
-            object.insert(cka, value.clone());
-        }
-    }
+    public::say(object, &own);
     Ok(key)
 }
 
@@ -75,10 +70,12 @@ fn rsa(object: &AttributeSet) -> Result<OutsideKey> {
         return Err(wrong("TPMs have RSA keys with two primes only"));
     };
     let is = |given: &Option<BigUint>, prime| given.as_ref().is_none_or(|given| given == prime);
-    let p = match () {
-        () if is(&given.0, first) && is(&given.1, second) => first,
-        () if is(&given.0, second) && is(&given.1, first) => second,
-        () => return Err(wrong("CKA_PRIME_1 or CKA_PRIME_2 is of another key")),
+    let p = if is(&given.0, first) && is(&given.1, second) {
+        first
+    } else if is(&given.0, second) && is(&given.1, first) {
+        second
+    } else {
+        return Err(wrong("CKA_PRIME_1 or CKA_PRIME_2 is of another key"));
     };
     let half = |prime: &BigUint| prime.bits().saturating_mul(2) == n.bits();
     if first == second || !half(first) || !half(second) {
@@ -101,10 +98,7 @@ fn ec(object: &AttributeSet) -> Result<OutsideKey> {
     let curve = public::curve(bytes(CKA_EC_PARAMS)?)?;
     let number = without_zeros(bytes(CKA_VALUE)?);
     let out_of_range = || wrong("CKA_VALUE is no private key of the curve");
-    let zeros = curve.field_len().checked_sub(number.len()).ok_or_else(out_of_range)?;
-    let mut secret = Zeroizing::new(Vec::with_capacity(curve.field_len()));
-    secret.resize(zeros, 0);
-    secret.extend_from_slice(number);
+    let secret = public::scalar(curve, number).ok_or_else(out_of_range)?;
     let point = point_of(curve, &secret).ok_or_else(out_of_range)?;
     let (x, y) = public::point(curve, &point)?;
     if let Some(given) = object.filled(CKA_EC_POINT)

@@ -11,7 +11,7 @@ use spki::{AlgorithmIdentifier, AlgorithmIdentifierRef};
 use zeroize::Zeroizing;
 
 use super::public::{self, EC_PUBLIC_KEY, RSA_ENCRYPTION};
-use super::revealed::rsa_numbers;
+use super::revealed::{another, rsa_numbers};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
 use crate::tpm::{PublicKey, SecretBytes};
@@ -58,8 +58,7 @@ pub fn private_key_info(object: &AttributeSet, secret: &[u8]) -> Result<SecretBy
     let PublicKey::Ec { curve, x, y } = public::public_key(object)? else {
         return Err(Error::bug("a private key of an unknown type"));
     };
-    let mut scalar = Zeroizing::new(vec![0; curve.field_len().saturating_sub(secret.len())]);
-    scalar.extend_from_slice(secret);
+    let scalar = public::scalar(curve, secret).ok_or_else(another)?;
     let (point, params) = (public::sec1(&x, &y), public::ec_params(curve)?);
     let public_key = BitStringRef::from_bytes(&point).map_err(unencodable)?;
     let key = EcPrivateKey {

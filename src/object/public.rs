@@ -11,7 +11,7 @@ use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
-use crate::tpm::{Curve, KeyKind, PublicKey};
+use crate::tpm::{Curve, KeyKind, PublicKey, SecretBytes};
 
 /// id-ecPublicKey (RFC 5480).
 pub(super) const EC_PUBLIC_KEY: ObjectIdentifier =
@@ -70,6 +70,25 @@ pub fn attributes(key: &PublicKey) -> Result<AttributeSet> {
     }
     set.insert(CKA_PUBLIC_KEY_INFO, Value::bytes(public_key_info(key)?));
     Ok(set)
+}
+
+/// Says in the key object `object` what its public key is: `own`, as [`attributes`] has it.
+///
+/// An RSA number stays as it was given, so that it is found again; an EC key becomes an OID and a DER
+/// point, which every program reads.
+pub(super) fn say(object: &mut AttributeSet, own: &AttributeSet) {
+    let rsa = object.key_type() == Some(CKK_RSA);
+    for (cka, value) in own.iter() {
+        if !(rsa && object.has(cka)) || cka == CKA_PUBLIC_KEY_INFO {
+            object.insert(cka, value.clone());
+        }
+    }
+}
+
+/// The scalar `number` of a key on `curve`, as long as the curve's field; `None` if it is longer.
+pub(super) fn scalar(curve: Curve, number: &[u8]) -> Option<SecretBytes> {
+    let zeros = vec![0; curve.field_len().checked_sub(number.len())?];
+    Some(SecretBytes::new([&zeros, number].concat()))
 }
 
 /// The kind of `key`; `None` for a modulus of more bits than any TPM's.

@@ -17,7 +17,7 @@ use crate::tpm::PublicKey;
 /// Adds to `object` the attributes that `secret` stands for: the value of a secret key, the scalar
 /// of an EC key, the numbers that follow from a prime of an RSA key.
 ///
-/// Errors: `CKR_DEVICE_ERROR` for a prime of another key.
+/// Errors: `CKR_DEVICE_ERROR` for a prime or a scalar of another key.
 pub fn reveal(object: &mut AttributeSet, secret: &[u8]) -> Result<()> {
     if object.class() == Some(CKO_SECRET_KEY) {
         object.insert(CKA_VALUE, Value::bytes(secret));
@@ -26,9 +26,8 @@ pub fn reveal(object: &mut AttributeSet, secret: &[u8]) -> Result<()> {
             object.insert(cka, Value::bytes(number.as_slice()));
         }
     } else if let PublicKey::Ec { curve, .. } = public::public_key(object)? {
-        let mut scalar = Zeroizing::new(vec![0; curve.field_len().saturating_sub(secret.len())]);
-        scalar.extend_from_slice(secret);
-        object.insert(CKA_VALUE, Value::bytes(scalar.as_slice()));
+        let scalar = public::scalar(curve, secret).ok_or_else(another)?;
+        object.insert(CKA_VALUE, Value::Bytes(scalar));
     }
     Ok(())
 }
@@ -40,22 +39,21 @@ pub fn rsa_numbers(
     object: &AttributeSet,
     prime: &[u8],
 ) -> Result<Vec<(CK_ATTRIBUTE_TYPE, Zeroizing<Vec<u8>>)>> {
-    let altered = || Error::new(CKR_DEVICE_ERROR, "the TPM has a prime of another key");
-    let number = |cka| object.bytes(cka).map(BigUint::from_bytes_be).ok_or_else(altered);
+    let number = |cka| object.bytes(cka).map(BigUint::from_bytes_be).ok_or_else(another);
     let (n, e) = (number(CKA_MODULUS)?, number(CKA_PUBLIC_EXPONENT)?);
     let p = BigUint::from_bytes_be(prime);
     if p <= BigUint::from(1u8) || &p * (&n / &p) != n {
-        return Err(altered());
+        return Err(another());
     }
     let q = &n / &p;
     // The crate serves for arithmetic that is public here: these numbers are about to be told.
-    let mut key = RsaPrivateKey::from_p_q(p, q, e).map_err(|_| altered())?;
-    key.precompute().map_err(|_| altered())?;
+    let mut key = RsaPrivateKey::from_p_q(p, q, e).map_err(|_| another())?;
+    key.precompute().map_err(|_| another())?;
     let (Some(dp), Some(dq), Some(coefficient)) = (key.dp(), key.dq(), key.crt_coefficient())
     else {
-        return Err(altered());
+        return Err(another());
     };
-    let [p, q] = key.primes() else { return Err(altered()) };
+    let [p, q] = key.primes() else { return Err(another()) };
     Ok([
         (CKA_PRIVATE_EXPONENT, key.d()),
         (CKA_PRIME_1, p),
@@ -66,4 +64,9 @@ pub fn rsa_numbers(
     ]
     .map(|(cka, number)| (cka, Zeroizing::new(number.to_bytes_be())))
     .into())
+}
+
+/// What the TPM keeps is not the secret of this key.
+pub(super) fn another() -> Error {
+    Error::new(CKR_DEVICE_ERROR, "the TPM has the secret of another key")
 }

@@ -9,7 +9,7 @@ use cryptoki_sys::{
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
-use super::creation::{Actor, Path, incomplete, new_object};
+use super::creation::{Actor, Path, incomplete, new_object, settle_check_value};
 use super::value::{AttributeSet, Value};
 use crate::error::{Error, Result};
 use crate::tpm::{HMAC_KEY, HashAlg, KeyKind, SECRET, SecretBytes};
@@ -133,18 +133,7 @@ pub(super) fn complete(object: &mut AttributeSet) -> Result<()> {
     let value = object.bytes(CKA_VALUE).ok_or_else(|| incomplete(CKA_VALUE))?;
     let own = check_value(object.key_type() == Some(CKK_AES), value);
     let len = value.len() as u64;
-    match object.bytes(CKA_CHECK_VALUE) {
-        // An empty one asks for none.
-        Some([]) => drop(object.remove(CKA_CHECK_VALUE)),
-        Some(given) if own.as_deref() != Some(given) => {
-            return Err(wrong("CKA_CHECK_VALUE is of another key"));
-        }
-        _ => {
-            if let Some(own) = own {
-                object.insert(CKA_CHECK_VALUE, Value::bytes(own));
-            }
-        }
-    }
+    settle_check_value(object, own.as_deref())?;
     object.insert(CKA_VALUE_LEN, Value::Ulong(len));
     Ok(())
 }
