@@ -124,9 +124,7 @@ impl Cipher {
     pub(super) fn update(&mut self, part: &[u8], key: &mut dyn PrivateKey) -> Result<SecretBytes> {
         let known = if self.streams() { self.pending.len() } else { 0 };
         let ready = self.update_len(part.len()).saturating_add(known);
-        let mut input = Zeroizing::new(Vec::with_capacity(self.pending.len() + part.len()));
-        input.extend_from_slice(&self.pending);
-        input.extend_from_slice(part);
+        let input = Zeroizing::new([&self.pending[..], part].concat());
         let (now, later) = input.split_at(ready.min(input.len()));
         let mut output = self.run(now, key)?;
         let rest = if self.streams() { now.chunks_exact(BLOCK).remainder() } else { later };

@@ -120,10 +120,7 @@ fn expand(
     let mut number = 0u8;
     while made.len() < len {
         number = number.checked_add(1).ok_or_else(|| Error::bug("more than 255 blocks"))?;
-        let mut message = Zeroizing::new(Vec::with_capacity(hkdf.info.len().saturating_add(65)));
-        message.extend_from_slice(&last);
-        message.extend_from_slice(&hkdf.info);
-        message.push(number);
+        let message = Zeroizing::new([&last[..], &hkdf.info, &[number]].concat());
         last = match &secret {
             Some(secret) => hmac_in_software(hkdf.hash, secret, &[&message]),
             None => keys.base.hmac(in_tpm(hkdf)?, &message, task.input_buffer)?,

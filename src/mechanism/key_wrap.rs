@@ -140,10 +140,7 @@ fn wrapped(iv: [u8; HALF], data: &[u8], ecb: &mut Ecb<'_>) -> Result<SecretBytes
             half.copy_from_slice(&low);
         }
     }
-    let mut all = Zeroizing::new(Vec::with_capacity(HALF.saturating_add(halves_of.len())));
-    all.extend_from_slice(&first);
-    all.extend_from_slice(&halves_of);
-    Ok(all)
+    Ok(Zeroizing::new([&first[..], &halves_of].concat()))
 }
 
 /// RFC 3394, section 2.2.2: the IV that came out, and the data.

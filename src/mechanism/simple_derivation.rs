@@ -143,13 +143,9 @@ fn data(task: &Task) -> Result<&[u8]> {
 
 /// The first bytes of `parts` one after another.
 fn first(parts: &[&[u8]], wanted: Option<usize>) -> Result<SecretBytes> {
-    let len = parts.iter().map(|part| part.len()).sum();
-    let mut all = Zeroizing::new(Vec::with_capacity(len));
-    for part in parts {
-        all.extend_from_slice(part);
-    }
+    let mut all = Zeroizing::new(parts.concat());
     match wanted {
-        Some(wanted) if wanted > len => Err(too_long()),
+        Some(wanted) if wanted > all.len() => Err(too_long()),
         Some(wanted) => {
             all.truncate(wanted);
             Ok(all)

@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
                 Input::Fixed(bytes) => Some(bytes.as_slice()),
                 _ => None,
             });
-            last = Zeroizing::new(fixed.flatten().copied().collect());
+            last = Zeroizing::new(fixed.collect::<Vec<_>>().concat());
         }
         Ok(Self { task, kdf, inputs, last, count: 0 })
     }
@@ -228,21 +228,18 @@ impl<'a> Run<'a> {
         if self.kdf.chain == Chain::DoublePipeline {
             self.last = self.kdf.prf.run(self.task, &self.last, key)?;
         }
-        let mut message = SecretBytes::default();
+        let mut parts = Vec::with_capacity(self.inputs.len());
         for input in &self.inputs {
-            let bytes = match input {
+            parts.push(match input {
                 Input::Iteration(None) => self.last.clone(),
                 Input::Iteration(Some(format)) | Input::Counter(format) => {
                     number(self.count, *format)?
                 }
                 Input::Fixed(bytes) => bytes.clone(),
-            };
-            let mut longer =
-                Zeroizing::new(Vec::with_capacity(message.len().saturating_add(bytes.len())));
-            longer.extend_from_slice(&message);
-            longer.extend_from_slice(&bytes);
-            message = longer;
+            });
         }
+        let parts: Vec<_> = parts.iter().map(|part| part.as_slice()).collect();
+        let message = Zeroizing::new(parts.concat());
         let block = self.kdf.prf.run(self.task, &message, key)?;
         if self.kdf.chain == Chain::Feedback {
             self.last = block.clone();
