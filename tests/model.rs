@@ -14,6 +14,8 @@ mod call;
 mod common;
 #[path = "model/drive.rs"]
 mod drive;
+#[path = "model/drive_signed.rs"]
+mod drive_signed;
 #[path = "model/dual.rs"]
 mod dual;
 #[path = "model/judge.rs"]
@@ -34,6 +36,10 @@ mod operations;
 mod pick;
 #[path = "model/pick_message.rs"]
 mod pick_message;
+#[path = "model/pick_signed.rs"]
+mod pick_signed;
+#[path = "model/process.rs"]
+mod process;
 #[path = "model/refusals.rs"]
 mod refusals;
 #[path = "model/regressions.rs"]
@@ -44,6 +50,10 @@ mod resolve;
 mod run;
 #[path = "model/searches.rs"]
 mod searches;
+#[path = "model/signed.rs"]
+mod signed;
+#[path = "model/signed_refusals.rs"]
+mod signed_refusals;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/step.rs"]

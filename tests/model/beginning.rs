@@ -4,7 +4,7 @@ use cryptoki_sys::*;
 
 use super::judge::{Rules, Verdict};
 use super::mechanism::{Mechanism, Parameter};
-use super::state::{Model, Operation, Phase};
+use super::state::{Consent, Model, Operation};
 use super::step::{Answer, Kind};
 
 /// The pairs of operations that one session can have.
@@ -67,6 +67,24 @@ impl Model {
     ) -> Verdict {
         let mut rules = Rules::new();
         self.exclusivity(session, Some(kind), &mut rules);
+        let key = self.object(self.slot_of(session), key).filter(|_| kind != Kind::Digest);
+        self.beginning_rules(kind, mechanism, key, &mut rules);
+        if rules.judge(answer.rv)? {
+            self.began(session, Some(kind));
+            let operation = Operation::new(mechanism, key, self.consent(key));
+            self.here(session).operations.insert(kind, operation);
+        }
+        Ok(())
+    }
+
+    /// What holds for a mechanism and its key, an object's number.
+    pub(super) fn beginning_rules(
+        &self,
+        kind: Kind,
+        mechanism: Mechanism,
+        key: Option<usize>,
+        rules: &mut Rules,
+    ) {
         let service = mechanism.service().filter(|service| service.kinds.contains(&kind));
         rules
             .must(service.is_none(), CKR_MECHANISM_INVALID)
@@ -76,42 +94,28 @@ impl Model {
                 kind == Kind::Sign && matches!(mechanism.parameter, Parameter::Pss(20)),
                 CKR_MECHANISM_PARAM_INVALID,
             );
-        let key = (kind != Kind::Digest).then(|| self.object(self.slot_of(session), key));
-        if let Some(number) = key {
-            let object = number.map(|number| &self.objects[number]).filter(|key| key.is_key());
-            rules.must(object.is_none(), CKR_KEY_HANDLE_INVALID);
-            if let Some(object) = object {
-                let (class, usage) = kind.key(service.as_ref().map_or(CKK_EC, |it| it.key_type));
-                let key_type = object.ulong(CKA_KEY_TYPE);
-                let fits =
-                    service.as_ref().is_none_or(|service| key_type == Some(service.key_type));
-                rules
-                    .must(!fits, CKR_KEY_TYPE_INCONSISTENT)
-                    .must(object.class() != class, CKR_KEY_FUNCTION_NOT_PERMITTED)
-                    .must(!object.flag(usage), CKR_KEY_FUNCTION_NOT_PERMITTED);
-            }
+        if kind == Kind::Digest {
+            return;
         }
-        if rules.judge(answer.rv)? {
-            self.began(session, Some(kind));
-            let operation = Operation {
-                mechanism,
-                key: key.flatten(),
-                phase: Phase::Begun,
-                data: Vec::new(),
-                given: 0,
-                part_asked: false,
-                asks: key.flatten().is_some_and(|key| {
-                    self.objects[key].class() == CKO_PRIVATE_KEY
-                        && self.objects[key].flag(CKA_ALWAYS_AUTHENTICATE)
-                }),
-                refused: false,
-                approved: false,
-                doubted: false,
-                maybe: false,
-                orphan: false,
-            };
-            self.here(session).operations.insert(kind, operation);
+        let object = key.map(|number| &self.objects[number]).filter(|key| key.is_key());
+        rules.must(object.is_none(), CKR_KEY_HANDLE_INVALID);
+        if let Some(object) = object {
+            let (class, usage) = kind.key(service.as_ref().map_or(CKK_EC, |it| it.key_type));
+            let key_type = object.ulong(CKA_KEY_TYPE);
+            let fits = service.as_ref().is_none_or(|service| key_type == Some(service.key_type));
+            rules
+                .must(!fits, CKR_KEY_TYPE_INCONSISTENT)
+                .must(object.class() != class, CKR_KEY_FUNCTION_NOT_PERMITTED)
+                .must(!object.flag(usage), CKR_KEY_FUNCTION_NOT_PERMITTED);
         }
-        Ok(())
+    }
+
+    /// As something that uses this key begins.
+    pub(super) fn consent(&self, key: Option<usize>) -> Consent {
+        let asks = key.is_some_and(|key| {
+            let key = &self.objects[key];
+            key.class() == CKO_PRIVATE_KEY && key.flag(CKA_ALWAYS_AUTHENTICATE)
+        });
+        Consent { asks, ..Consent::default() }
     }
 }

@@ -20,7 +20,7 @@ pub enum SessionPick {
     Open(u8),
     /// One with an operation.
     Busy(u8),
-    /// One whose messages are encrypted or decrypted.
+    /// One that works on messages one by one.
     Messaging(u8),
     /// One with a search.
     Searching(u8),
@@ -131,10 +131,10 @@ pub enum Call {
     BeginDual(SessionPick, Dual, u8),
     /// Goes on with a pair that is there, or with this one.
     Dual(SessionPick, Dual, DataPick, Room),
-    /// About messages that are encrypted, or that which is active.
+    /// About messages of this kind, or of that which is active.
     Message {
         session: SessionPick,
-        encrypts: bool,
+        kind: Kind,
         pick: MessagePick,
         which: u8,
         room: Room,
@@ -285,6 +285,8 @@ fn operations() -> impl Strategy<Value = Call> {
         CKF_VERIFY,
         CKF_MESSAGE_ENCRYPT,
         CKF_MESSAGE_DECRYPT | CKF_DECRYPT,
+        CKF_MESSAGE_SIGN,
+        CKF_MESSAGE_VERIFY | CKF_VERIFY,
         CKF_ENCRYPT | CKF_DECRYPT | CKF_DIGEST | CKF_SIGN | CKF_VERIFY | CKF_FIND_OBJECTS,
     ]);
     prop_oneof![
@@ -303,8 +305,8 @@ fn operations() -> impl Strategy<Value = Call> {
             .prop_map(|(session, dual, which)| BeginDual(session, dual, which)),
         8 => (busy(), dual(), data(), room())
             .prop_map(|(session, dual, data, room)| Dual(session, dual, data, room)),
-        3 => message(idle(), Just(MessagePick::Init)),
-        12 => message(messaging(), message_pick()),
+        4 => message(idle(), Just(MessagePick::Init)),
+        16 => message(messaging(), message_pick()),
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
@@ -332,15 +334,10 @@ fn message(
     session: impl Strategy<Value = SessionPick>,
     pick: impl Strategy<Value = MessagePick>,
 ) -> impl Strategy<Value = Call> {
-    (session, any::<bool>(), pick, any::<u8>(), room()).prop_map(
-        |(session, encrypts, pick, which, room)| Call::Message {
-            session,
-            encrypts,
-            pick,
-            which,
-            room,
-        },
-    )
+    let kind = select(vec![Kind::Encrypt, Kind::Decrypt, Kind::Sign, Kind::Verify]);
+    (session, kind, pick, any::<u8>(), room()).prop_map(|(session, kind, pick, which, room)| {
+        Call::Message { session, kind, pick, which, room }
+    })
 }
 
 fn message_pick() -> impl Strategy<Value = MessagePick> {

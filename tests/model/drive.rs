@@ -7,6 +7,7 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
+use super::drive_signed::signed;
 use super::messages::{Head, MessageCall};
 use super::state::Model;
 use super::step::{Answer, Born, Given, Kind, READ, Room, Step, Wanted};
@@ -76,6 +77,7 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Dual { session, dual, data, room } => {
             output(*room, |out| p.part_raw(dual.part(), *session, data, out))
         }
+        Step::Signed { session, kind, call } => signed(p, *session, *kind, call),
         Step::Message { session, encrypts, call } => message(p, *session, *encrypts, call),
         Step::Final { session, kind, room } => {
             output(*room, |out| p.final_raw(kind.op(), *session, out))
@@ -127,7 +129,7 @@ fn answer(result: Rv<Given>) -> Answer {
     }
 }
 
-fn raw_answer(rv: CK_RV) -> Answer {
+pub fn raw_answer(rv: CK_RV) -> Answer {
     Answer { rv, given: Given::Nothing }
 }
 
@@ -191,7 +193,7 @@ fn message(p: &P11, session: CK_SESSION_HANDLE, encrypts: bool, call: &MessageCa
     }
 }
 
-fn output(room: Room, call: impl FnOnce(Option<&mut [u8]>) -> (CK_RV, usize)) -> Answer {
+pub fn output(room: Room, call: impl FnOnce(Option<&mut [u8]>) -> (CK_RV, usize)) -> Answer {
     let mut buffer = vec![
         0;
         match room {

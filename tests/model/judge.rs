@@ -230,17 +230,23 @@ impl Model {
     fn prove(&mut self, session: CK_SESSION_HANDLE, pin: &[u8], answer: &Answer) -> Verdict {
         let right = self.slots[&self.slot_of(session)].user_pin.clone();
         let here = self.here(session);
-        let asking = here.operations.values_mut().find(|operation| operation.asks);
+        let operations = here.operations.values_mut();
+        let operations = operations.map(|it| (&mut it.consent, &mut it.maybe, it.orphan));
+        let process = here.process.iter_mut();
+        let process = process.map(|it| (&mut it.consent, &mut it.maybe, it.orphan));
+        let asking = operations.chain(process).find(|(consent, ..)| consent.asks);
         let mut rules = Rules::new();
         rules.must(asking.is_none(), CKR_OPERATION_NOT_INITIALIZED);
-        let Some(operation) = asking else { return rules.judge(answer.rv).map(|_| ()) };
+        let Some((consent, maybe, orphan)) = asking else {
+            return rules.judge(answer.rv).map(|_| ());
+        };
         rules
-            .may(operation.maybe || operation.orphan, CKR_OPERATION_NOT_INITIALIZED)
+            .may(*maybe || orphan, CKR_OPERATION_NOT_INITIALIZED)
             .must(right.is_none_or(|right| right != pin), CKR_PIN_INCORRECT);
         if rules.judge(answer.rv)? {
-            (operation.approved, operation.doubted, operation.maybe) = (true, false, false);
+            (consent.approved, consent.doubted, *maybe) = (true, false, false);
         } else if answer.rv == CKR_PIN_INCORRECT {
-            operation.doubted = operation.approved;
+            consent.doubted = consent.approved;
         }
         Ok(())
     }
@@ -279,6 +285,7 @@ impl Step {
             | Self::Verify { session, .. }
             | Self::VerifyFinal { session, .. }
             | Self::Message { session, .. }
+            | Self::Signed { session, .. }
             | Self::Cancel { session, .. }
             | Self::Random { session, .. }
             | Self::GeneratePair { session, .. } => Some(*session),

@@ -122,6 +122,11 @@ impl Mechanism {
         )
     }
 
+    /// Whether no digest that it is for has the length of `data`: it truncates, or refuses.
+    pub fn no_digest(self, data: &[u8]) -> bool {
+        self.ckm == CKM_ECDSA && (data.is_empty() || data.len() > 64)
+    }
+
     /// As the C ABI takes it. What does not fit the mechanism does not fit by its length.
     pub fn mech(self) -> Mech {
         match self.parameter {

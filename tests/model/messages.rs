@@ -5,7 +5,8 @@ use cryptoki_sys::*;
 
 use super::judge::{Rules, Verdict, check};
 use super::mechanism::Mechanism;
-use super::state::Model;
+use super::process::{Message, Parts, Process, not_over};
+use super::state::{Consent, Model};
 use super::step::{Answer, Given, Kind, Room};
 use crate::common::aead::other_gcm;
 
@@ -36,45 +37,13 @@ pub enum MessageCall {
 }
 
 /// What a message comes with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     pub nonce: Vec<u8>,
     /// The module makes the nonce.
     pub generate: bool,
     pub associated: &'static [u8],
     pub tag: Vec<u8>,
-}
-
-/// What was begun by `C_Message…Init`.
-#[derive(Clone, Debug)]
-pub struct Process {
-    pub encrypts: bool,
-    /// The number of its key's object.
-    pub key: usize,
-    pub message: Message,
-    /// As of an operation.
-    pub maybe: bool,
-    pub orphan: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    None,
-    /// The length of a whole one was asked for, or it did not fit.
-    Asked,
-    Parts(Parts),
-    /// The specification does not say whether one is left.
-    Unsure,
-}
-
-/// A message in parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
-    pub head: Head,
-    pub data: Vec<u8>,
-    pub given: usize,
-    /// The last part's length was asked for: whether another one may come before it is open.
-    pub last_asked: bool,
 }
 
 /// Ciphertext and tag of a plaintext, or plaintext and the tag that its ciphertext needs.
@@ -93,22 +62,6 @@ pub fn gcm(key: &[u8], head: &Head, encrypts: bool, data: &[u8]) -> (Vec<u8>, Ve
     (plain, tag)
 }
 
-impl Process {
-    pub fn flag(&self) -> CK_FLAGS {
-        if self.encrypts { CKF_MESSAGE_ENCRYPT } else { CKF_MESSAGE_DECRYPT }
-    }
-
-    /// What holds for every call that goes on with it.
-    fn doubts(&self) -> Rules {
-        let mut rules = Rules::new();
-        rules
-            .may(self.maybe || self.orphan, CKR_OPERATION_NOT_INITIALIZED)
-            .may(self.orphan, CKR_KEY_HANDLE_INVALID)
-            .may(self.orphan, CKR_OBJECT_HANDLE_INVALID);
-        rules
-    }
-}
-
 impl Model {
     pub(super) fn judge_message(
         &mut self,
@@ -120,24 +73,14 @@ impl Model {
         if let MessageCall::Init { mechanism, key } = call {
             return self.begin_messages(session, encrypts, *mechanism, *key, answer);
         }
-        let none = match call {
-            MessageCall::InitNull => CKR_ARGUMENTS_BAD,
-            _ => CKR_OPERATION_NOT_INITIALIZED,
+        let kind = if encrypts { Kind::Encrypt } else { Kind::Decrypt };
+        let null = matches!(call, MessageCall::InitNull);
+        let Some(mut process) = self.take_process(session, kind, null, answer)? else {
+            return Ok(());
         };
-        let Some(mut process) =
-            self.here(session).process.take_if(|process| process.encrypts == encrypts)
-        else {
-            return Rules::new().must(true, none).judge(answer.rv).map(|_| ());
-        };
-        let mut rules = process.doubts();
-        rules.may(process.maybe, none);
+        let mut rules = process.doubts(null);
         let goes_on = match call {
-            MessageCall::InitNull | MessageCall::Final => {
-                // Amid a message a process may refuse to end.
-                let amid = process.message != Message::None && matches!(call, MessageCall::Final);
-                rules.may(amid, CKR_OPERATION_ACTIVE).judge(answer.rv)?;
-                answer.rv == CKR_OPERATION_ACTIVE
-            }
+            MessageCall::InitNull | MessageCall::Final => process.ended(null, rules, answer)?,
             MessageCall::Whole { head, data, room } => {
                 self.whole_message(&mut process, head, data, *room, rules, answer)?
             }
@@ -160,7 +103,7 @@ impl Model {
         };
         // What was refused because there is no process, or no key, is over.
         if goes_on {
-            self.here(session).process = Some(process);
+            self.put_back_process(session, process, answer);
         }
         Ok(())
     }
@@ -177,11 +120,11 @@ impl Model {
         self.exclusivity(session, None, &mut rules);
         let number = self.object(self.slot_of(session), key);
         let object = number.map(|number| &self.objects[number]).filter(|key| key.is_key());
+        let kind = if encrypts { Kind::Encrypt } else { Kind::Decrypt };
         rules
             .must(mechanism.ckm != CKM_AES_GCM, CKR_MECHANISM_INVALID)
             .must(object.is_none(), CKR_KEY_HANDLE_INVALID);
         if let Some(object) = object {
-            let kind = if encrypts { Kind::Encrypt } else { Kind::Decrypt };
             let (class, usage) = kind.key(CKK_AES);
             rules
                 .must(object.ulong(CKA_KEY_TYPE) != Some(CKK_AES), CKR_KEY_TYPE_INCONSISTENT)
@@ -190,8 +133,7 @@ impl Model {
         }
         if let (true, Some(key)) = (rules.judge(answer.rv)?, number) {
             self.began(session, None);
-            let (message, maybe, orphan) = (Message::None, false, false);
-            let process = Process { encrypts, key, message, maybe, orphan };
+            let process = Process::new(kind, mechanism, key, Consent::default());
             self.here(session).process = Some(process);
         }
         Ok(())
@@ -213,7 +155,7 @@ impl Model {
         let key = self.message_key(process);
         let small = room == Room::Small && data.len() > 1 && !amid;
         rules.must(small, CKR_BUFFER_TOO_SMALL);
-        if !process.encrypts && gcm(key, head, false, data).1 != head.tag {
+        if !process.encrypts() && gcm(key, head, false, data).1 != head.tag {
             rules
                 .must(room != Room::Query && !amid, CKR_AEAD_DECRYPT_FAILED)
                 .may(true, CKR_AEAD_DECRYPT_FAILED);
@@ -235,7 +177,7 @@ impl Model {
             check(bounds.contains(len), || format!("{len} bytes said of {}", data.len()))?;
         } else if ok {
             let used = used_head(head, nonce)?;
-            let (expected, expected_tag) = gcm(key, &used, process.encrypts, data);
+            let (expected, expected_tag) = gcm(key, &used, process.encrypts(), data);
             check(*bytes == expected && *tag == expected_tag, || {
                 format!("{bytes:?} with {tag:?}, expected {expected:?} with {expected_tag:?}")
             })?;
@@ -265,7 +207,7 @@ impl Model {
                 // The message that may be left: whatever comes of it, the model lost its thread.
                 rules
                     .may(true, CKR_BUFFER_TOO_SMALL)
-                    .may(!process.encrypts && last, CKR_AEAD_DECRYPT_FAILED);
+                    .may(!process.encrypts() && last, CKR_AEAD_DECRYPT_FAILED);
             }
             rules.judge(answer.rv)?;
             process.message = if message == Message::None { message } else { Message::Unsure };
@@ -274,15 +216,15 @@ impl Model {
         };
         let key = self.message_key(process);
         let all = [&parts.data[..], data].concat();
-        let (whole, tag) = gcm(key, &parts.head, process.encrypts, &all);
+        let (whole, tag) = gcm(key, &parts.head, process.encrypts(), &all);
         let most = whole.len() - parts.given;
         // An encryption gives each part at once, a decryption need not before the tag is right.
-        let least = if process.encrypts || last { most } else { 0 };
+        let least = if process.encrypts() || last { most } else { 0 };
         rules
             .must(room == Room::Small && least > 1, CKR_BUFFER_TOO_SMALL)
             .may(room == Room::Small && most > 1, CKR_BUFFER_TOO_SMALL)
             .may(parts.last_asked, CKR_OPERATION_ACTIVE);
-        if !process.encrypts && last && tag != head.tag {
+        if !process.encrypts() && last && tag != head.tag {
             rules
                 .must(room != Room::Query, CKR_AEAD_DECRYPT_FAILED)
                 .may(true, CKR_AEAD_DECRYPT_FAILED)
@@ -301,7 +243,7 @@ impl Model {
             let right = whole[parts.given..].starts_with(bytes) && bytes.len() >= least;
             check(right, || format!("the part is {bytes:?}, expected of {whole:?}"))?;
             if last {
-                check(!process.encrypts || *said == tag, || format!("the tag is {said:?}"))?;
+                check(!process.encrypts() || *said == tag, || format!("the tag is {said:?}"))?;
             } else {
                 parts.given += bytes.len();
                 (parts.data, parts.last_asked) = (all, false);
@@ -315,14 +257,6 @@ impl Model {
         let number = self.objects[process.key].pair.expect("a key of the pool or its copy");
         &self.secrets[&number]
     }
-}
-
-/// Whether the process goes on after this answer.
-fn not_over(rv: CK_RV) -> bool {
-    !matches!(
-        rv,
-        CKR_OPERATION_NOT_INITIALIZED | CKR_KEY_HANDLE_INVALID | CKR_OBJECT_HANDLE_INVALID
-    )
 }
 
 /// The head with the nonce that was used: the caller's own, unless it was to be made.

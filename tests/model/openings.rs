@@ -44,8 +44,9 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just(refused_for_their_place()),
         1 => Just([found.clone(), signed()].concat()),
         1 => Just([found.clone(), in_parts()].concat()),
-        1 => Just([found.clone(), messages(true)].concat()),
-        1 => Just([found, messages(false)].concat()),
+        1 => Just([found.clone(), messages(Kind::Encrypt)].concat()),
+        1 => Just([found.clone(), messages(Kind::Decrypt)].concat()),
+        1 => Just([found, signed_messages()].concat()),
     ]
 }
 
@@ -102,9 +103,8 @@ fn in_parts() -> Vec<Call> {
 }
 
 /// A message in parts and one that is whole, and what ends their processes, twice each.
-fn messages(encrypts: bool) -> Vec<Call> {
-    let call =
-        |pick, which| Call::Message { session: FIRST, encrypts, pick, which, room: Room::Enough };
+fn messages(kind: Kind) -> Vec<Call> {
+    let call = |pick, which| message(kind, pick, which);
     vec![
         call(MessagePick::Init, 1),
         call(MessagePick::Next { last: false }, 1),
@@ -116,4 +116,21 @@ fn messages(encrypts: bool) -> Vec<Call> {
         call(MessagePick::Final, 1),
         call(MessagePick::Final, 1),
     ]
+}
+
+fn message(kind: Kind, pick: MessagePick, which: u8) -> Call {
+    Call::Message { session: FIRST, kind, pick, which, room: Room::Enough }
+}
+
+/// Messages that are signed, then verified, in parts and whole, each call in its place and out of it.
+fn signed_messages() -> Vec<Call> {
+    use MessagePick::*;
+    let (next, last) = (Next { last: false }, Next { last: true });
+    let picks = [
+        // An Init comes with a Begin.
+        Init, Init, next, last, next, last, Whole, Begin, Whole, Final, Final, InitNull, Init,
+        InitNull,
+    ];
+    let of = |kind| picks.map(|pick| message(kind, pick, 1));
+    [of(Kind::Sign), of(Kind::Verify)].concat()
 }

@@ -60,12 +60,7 @@ impl Operation {
             .may(self.maybe, CKR_OPERATION_NOT_INITIALIZED)
             .may(self.orphan, CKR_KEY_HANDLE_INVALID)
             .may(self.orphan, CKR_OBJECT_HANDLE_INVALID)
-            .may(self.unapproved() || self.doubted, CKR_USER_NOT_LOGGED_IN);
-    }
-
-    /// Whether it has to be told the PIN before its key is used.
-    fn unapproved(&self) -> bool {
-        self.asks && !self.approved
+            .may(self.consent.is_missing() || self.consent.doubted, CKR_USER_NOT_LOGGED_IN);
     }
 }
 
@@ -102,6 +97,9 @@ impl Model {
             }
             Step::Message { session, encrypts, call } => {
                 self.judge_message(*session, *encrypts, call, answer)
+            }
+            Step::Signed { session, kind, call } => {
+                self.judge_signed(*session, *kind, call, answer)
             }
             Step::Final { session, kind, room } => self.finish(*session, *kind, *room, answer),
             Step::Verify { session, data, signature } => {
@@ -179,10 +177,8 @@ impl Model {
         let outcome = self.outcome(&operation, kind, data);
         expect(&outcome, room, &mut rules);
         // Its length can be told without the key.
-        rules.must(operation.unapproved() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
-        // No digest that CKM_ECDSA is for has this length; it truncates, or refuses.
-        let odd = data.is_empty() || data.len() > 64;
-        rules.may(operation.mechanism.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE);
+        rules.must(operation.consent.is_missing() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
+        rules.may(operation.mechanism.no_digest(data), CKR_DATA_LEN_RANGE);
         let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
             enough_said(&operation, &outcome, kind, data, answer)?;
@@ -248,7 +244,7 @@ impl Model {
         if operation.multi_part() {
             expect(&outcome, room, &mut rules);
         }
-        rules.must(operation.unapproved() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
+        rules.must(operation.consent.is_missing() && room != Room::Query, CKR_USER_NOT_LOGGED_IN);
         let ok = rules.judge(answer.rv)?;
         if answer.rv == CKR_BUFFER_TOO_SMALL || (ok && room == Room::Query) {
             // A mechanism without parts has nothing for a final call to give.
@@ -326,7 +322,7 @@ impl Model {
     }
 
     /// Checks a result, and keeps it for the operation that undoes or verifies it.
-    fn made(
+    pub(super) fn made(
         &mut self,
         operation: &Operation,
         outcome: &Outcome,
@@ -360,7 +356,7 @@ impl Model {
 }
 
 /// What an outcome means for a call that gives it into this much room.
-fn expect(outcome: &Outcome, room: Room, rules: &mut Rules) {
+pub(super) fn expect(outcome: &Outcome, room: Room, rules: &mut Rules) {
     let active = !rules.refuses();
     let small = room == Room::Small;
     match outcome {
@@ -385,7 +381,7 @@ fn expect(outcome: &Outcome, room: Room, rules: &mut Rules) {
 
 /// The length that a query, or a buffer too small, was answered with. It may be an upper bound, of
 /// at most one block; that of a plaintext is not known before.
-fn enough_said(
+pub(super) fn enough_said(
     operation: &Operation,
     outcome: &Outcome,
     kind: Kind,

@@ -4,8 +4,9 @@ use cryptoki_sys::*;
 
 use super::call::MessagePick;
 use super::mechanism::{Mechanism, Parameter};
-use super::messages::{Head, Message, MessageCall, gcm};
+use super::messages::{Head, MessageCall, gcm};
 use super::pick::choose;
+use super::process::{Message, Parts};
 use super::state::Model;
 use super::step::{Kind, Room, Step};
 
@@ -15,19 +16,22 @@ impl Model {
     pub(super) fn pick_message(
         &self,
         session: CK_SESSION_HANDLE,
-        encrypts: bool,
+        kind: Kind,
         pick: MessagePick,
         which: u8,
         room: Room,
     ) -> Vec<Step> {
         let process = self.sessions.get(&session).and_then(|session| session.process.as_ref());
         let other = which % 16 == 15;
-        let encrypts = process.map_or(encrypts, |process| process.encrypts != other);
+        let kind = process.filter(|_| !other).map_or(kind, |process| process.kind);
+        if matches!(kind, Kind::Sign | Kind::Verify) {
+            return self.pick_signed(session, kind, pick, which, room);
+        }
+        let encrypts = kind == Kind::Encrypt;
         let call = match pick {
             MessagePick::InitNull => MessageCall::InitNull,
             MessagePick::Final => MessageCall::Final,
             MessagePick::Init => {
-                let kind = if encrypts { Kind::Encrypt } else { Kind::Decrypt };
                 let ckm = if other { CKM_ECDSA } else { CKM_AES_GCM };
                 let Some(key) = self.pick_key(session, kind, CKM_AES_GCM, which) else {
                     return self.look_for_keys(session);
@@ -74,12 +78,7 @@ impl Model {
     }
 
     /// The next part of a message that is given in parts, with the tag that it is genuine with.
-    fn pick_rest(
-        &self,
-        session: CK_SESSION_HANDLE,
-        parts: &super::messages::Parts,
-        which: u8,
-    ) -> (Head, Vec<u8>) {
+    fn pick_rest(&self, session: CK_SESSION_HANDLE, parts: &Parts, which: u8) -> (Head, Vec<u8>) {
         let mut head = parts.head.clone();
         let data = vec![which; usize::from(which % 40)];
         if which % 8 != 7 {
@@ -87,7 +86,7 @@ impl Model {
             let process = self.sessions[&session].process.as_ref();
             let key = process.and_then(|process| self.objects[process.key].pair);
             let key = key.and_then(|number| self.secrets.get(&number));
-            let decrypts = process.is_some_and(|process| !process.encrypts);
+            let decrypts = process.is_some_and(|process| !process.encrypts());
             if let (Some(key), true) = (key, decrypts) {
                 head.tag = gcm(key, &head, false, &all).1;
             }

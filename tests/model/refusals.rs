@@ -39,7 +39,7 @@ fn with_object() -> Model {
 }
 
 /// With a P-256 pair on the token: handles 11 and 12.
-fn with_pair() -> Model {
+pub fn with_pair() -> Model {
     let mut model = with_user();
     let key = |class: CK_OBJECT_CLASS, handle, id: &[u8], usage| Born {
         handle,
@@ -106,7 +106,7 @@ fn one_shot(kind: Kind, data: &[u8], room: Room) -> Step {
     Step::OneShot { session: 1, kind, data: data.to_vec(), room }
 }
 
-fn output(bytes: &[u8]) -> Given {
+pub fn output(bytes: &[u8]) -> Given {
     Given::Output { len: bytes.len(), bytes: bytes.to_vec() }
 }
 

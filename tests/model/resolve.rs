@@ -20,14 +20,14 @@ impl Model {
             let flags = CKF_SERIAL_SESSION | CKF_RW_SESSION;
             return vec![Step::Open { slot: SLOTS[0], flags }];
         }
-        if let Call::Message { session: SessionPick::Messaging(which), encrypts, room, .. } = call
+        if let Call::Message { session: SessionPick::Messaging(which), kind, room, .. } = call
             && self.sessions.values().all(|session| session.process.is_none())
         {
-            let (encrypts, pick) = (*encrypts, MessagePick::Init);
+            let (kind, pick) = (*kind, MessagePick::Init);
             let session = SessionPick::Idle(*which);
             return self.resolve(&Call::Message {
                 session,
-                encrypts,
+                kind,
                 pick,
                 which: *which,
                 room: *room,
@@ -208,9 +208,9 @@ impl Model {
                 let data = self.pick_data(session, dual.kinds().0, *data);
                 Step::Dual { session, dual, data, room: *room }
             }
-            Call::Message { session, encrypts, pick, which, room } => {
+            Call::Message { session, kind, pick, which, room } => {
                 let session = s(session);
-                return self.pick_message(session, *encrypts, *pick, *which, *room);
+                return self.pick_message(session, *kind, *pick, *which, *room);
             }
             Call::Final(session, kind, room, signature) => {
                 let session = s(session);

@@ -117,6 +117,11 @@ impl Bench {
                 let (forth, back) = (format!("C_MessageEncrypt {which}"), "C_MessageDecrypt");
                 if *encrypts { forth } else { format!("{back} {which}") }
             }
+            Step::Signed { kind, call, .. } => {
+                let which = format!("{call:?}");
+                let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                format!("C_Message{kind:?} {which}")
+            }
             Step::Dual { dual, .. } => format!("C_{dual:?}Update"),
             Step::Final { kind, .. } => format!("C_{kind:?}Final"),
             Step::Update { kind, .. } => format!("C_{kind:?}Update"),
@@ -133,7 +138,7 @@ impl Bench {
     /// That the sequences met what they are for: each call was tried, went well and was refused.
     fn assert_thorough(&self) {
         let tally = self.tally.borrow();
-        assert!(tally.len() >= 61, "not all calls were made: {tally:#?}");
+        assert!(tally.len() >= 75, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
             assert!(*well > 0, "{name} never went well: {tally:#?}");
             // Nothing here stands in its way.

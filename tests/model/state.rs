@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cryptoki_sys::*;
 
 use super::mechanism::Mechanism;
-use super::messages::Process;
+use super::process::Process;
 use super::step::{Born, Kind};
 
 /// The whole of it.
@@ -64,16 +64,22 @@ pub struct Operation {
     pub part_asked: bool,
     /// A call for it and another was refused: a length that was asked for before may still wait.
     pub refused: bool,
-    /// Its key asks for the PIN at each use.
+    pub consent: Consent,
+    /// It may be over: a login or logout came between, after which either is allowed.
+    pub maybe: bool,
+    /// Its key was destroyed: it goes on with it, or says that the key is gone.
+    pub orphan: bool,
+}
+
+/// Whether a key that asks for the PIN at each use was told it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Consent {
+    /// The key asks.
     pub asks: bool,
     /// It was told the PIN.
     pub approved: bool,
     /// A wrong one came after it, which may take back what it allowed.
     pub doubted: bool,
-    /// It may be over: a login or logout came between, after which either is allowed.
-    pub maybe: bool,
-    /// Its key was destroyed: it goes on with it, or says that the key is gone.
-    pub orphan: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +123,31 @@ pub struct Product {
     pub data: Vec<u8>,
     pub bytes: Vec<u8>,
     pub signature: bool,
+}
+
+impl Consent {
+    /// Whether the key has to be told the PIN before it is used.
+    pub fn is_missing(self) -> bool {
+        self.asks && !self.approved
+    }
+}
+
+impl Operation {
+    /// As it has just begun.
+    pub fn new(mechanism: Mechanism, key: Option<usize>, consent: Consent) -> Self {
+        Self {
+            mechanism,
+            key,
+            phase: Phase::Begun,
+            data: Vec::new(),
+            given: 0,
+            part_asked: false,
+            refused: false,
+            consent,
+            maybe: false,
+            orphan: false,
+        }
+    }
 }
 
 impl Object {
@@ -255,18 +286,19 @@ impl Model {
             .collect();
         self.forget_handles(|of| private.contains(&of));
         let objects = &self.objects;
+        let hides = |key: usize| {
+            let key: &Object = &objects[key];
+            key.class() == CKO_PRIVATE_KEY || key.is_secret() && key.flag(CKA_PRIVATE)
+        };
         for session in self.sessions.values_mut().filter(|session| session.slot == slot) {
-            session.operations.retain(|_, operation| {
-                let hides = |key| -> bool {
-                    let key: &Object = &objects[key];
-                    key.class() == CKO_PRIVATE_KEY || key.is_secret() && key.flag(CKA_PRIVATE)
-                };
-                operation.key.is_none_or(|key| !hides(key))
-            });
+            session.operations.retain(|_, operation| !operation.key.is_some_and(hides));
             for operation in session.operations.values_mut() {
                 operation.orphan |= operation.key.is_some_and(|key| private.contains(&key));
             }
-            session.process.take_if(|process| objects[process.key].flag(CKA_PRIVATE));
+            session.process.take_if(|process| hides(process.key));
+            for process in &mut session.process {
+                process.orphan |= private.contains(&process.key);
+            }
             if let Some(search) = &mut session.search {
                 search.lost.extend(search.left.extract_if(.., |it| private.contains(it)));
             }

@@ -6,6 +6,7 @@ use cryptoki_sys::*;
 use super::dual::Dual;
 use super::mechanism::Mechanism;
 use super::messages::MessageCall;
+use super::signed::SignedCall;
 use crate::common::p11::Attr;
 
 /// An operation that works on data. A search is one too, but has calls of its own.
@@ -172,6 +173,12 @@ pub enum Step {
         session: CK_SESSION_HANDLE,
         encrypts: bool,
         call: MessageCall,
+    },
+    /// One about messages that are signed, or verified.
+    Signed {
+        session: CK_SESSION_HANDLE,
+        kind: Kind,
+        call: SignedCall,
     },
     Cancel {
         session: CK_SESSION_HANDLE,

@@ -31,28 +31,37 @@ impl Model {
             .must(!one_shot && !operation.multi_part(), CKR_FUNCTION_NOT_SUPPORTED);
         if !rules.refuses() {
             let data = data.unwrap_or(&operation.data);
-            let len = match self.outcome(operation, Kind::Verify, data) {
-                Outcome::Length(len) => len,
-                _ => {
-                    rules.must(true, CKR_DATA_LEN_RANGE);
-                    RSA_LEN
-                }
-            };
-            let pair = self.pair_of(operation);
-            let genuine = self.products.iter().any(|made| {
-                made.signature
-                    && Some(made.pair) == pair
-                    && made.mechanism == operation.mechanism
-                    && digest_of(made.mechanism.ckm, &made.data)
-                        == digest_of(made.mechanism.ckm, data)
-                    && made.bytes == signature
-            });
-            let odd = data.is_empty() || data.len() > 64;
-            rules
-                .may(operation.mechanism.ckm == CKM_ECDSA && odd, CKR_DATA_LEN_RANGE)
-                .must(signature.len() != len, CKR_SIGNATURE_LEN_RANGE)
-                .must(!genuine && signature.len() == len, CKR_SIGNATURE_INVALID);
+            self.signature_rules(operation, data, signature, &mut rules);
         }
         rules.judge(answer.rv).map(|_| ())
+    }
+
+    /// What holds for a signature over all of `data`.
+    pub(super) fn signature_rules(
+        &self,
+        operation: &Operation,
+        data: &[u8],
+        signature: &[u8],
+        rules: &mut Rules,
+    ) {
+        let len = match self.outcome(operation, Kind::Verify, data) {
+            Outcome::Length(len) => len,
+            _ => {
+                rules.must(true, CKR_DATA_LEN_RANGE);
+                RSA_LEN
+            }
+        };
+        let pair = self.pair_of(operation);
+        let genuine = self.products.iter().any(|made| {
+            made.signature
+                && Some(made.pair) == pair
+                && made.mechanism == operation.mechanism
+                && digest_of(made.mechanism.ckm, &made.data) == digest_of(made.mechanism.ckm, data)
+                && made.bytes == signature
+        });
+        rules
+            .may(operation.mechanism.no_digest(data), CKR_DATA_LEN_RANGE)
+            .must(signature.len() != len, CKR_SIGNATURE_LEN_RANGE)
+            .must(!genuine && signature.len() == len, CKR_SIGNATURE_INVALID);
     }
 }
