@@ -20,6 +20,10 @@ mod drive_signed;
 mod dual;
 #[path = "model/judge.rs"]
 mod judge;
+#[path = "model/mac.rs"]
+mod mac;
+#[path = "model/mac_refusals.rs"]
+mod mac_refusals;
 #[path = "model/mechanism.rs"]
 mod mechanism;
 #[path = "model/message_refusals.rs"]

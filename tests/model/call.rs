@@ -8,6 +8,7 @@ use proptest::sample::select;
 use proptest::strategy::Union;
 
 use super::dual::Dual;
+use super::mac::MACS;
 use super::mechanism::{Mechanism, Parameter};
 use super::openings::openings;
 use super::step::{Kind, Room};
@@ -107,7 +108,7 @@ pub enum Call {
     Login(SessionPick, CK_USER_TYPE, PinPick),
     /// A login for the operation that is active.
     Prove(SessionPick, PinPick),
-    /// Begins a signature with a key that asks for the PIN, then tells it.
+    /// Begins a signature or decryption with a key that asks for the PIN, then tells it.
     BeginAsking(SessionPick, u8, PinPick),
     Logout(SessionPick),
     InitPin(SessionPick, PinPick),
@@ -299,7 +300,7 @@ fn operations() -> impl Strategy<Value = Call> {
         14 => (busy(), kind(), data(), room())
             .prop_map(|(session, kind, data, room)| Update(session, kind, data, room)),
         3 => (busy(), mostly_right()).prop_map(|(session, pin)| Prove(session, pin)),
-        4 => (idle(), any::<u8>(), mostly_right())
+        6 => (idle(), any::<u8>(), mostly_right())
             .prop_map(|(session, which, pin)| BeginAsking(session, which, pin)),
         4 => (idle(), dual(), any::<u8>())
             .prop_map(|(session, dual, which)| BeginDual(session, dual, which)),
@@ -409,6 +410,8 @@ fn beginning() -> impl Strategy<Value = (Kind, Mechanism)> {
         (Verify, vec![CKM_RSA_PKCS_PSS, CKM_SHA256_RSA_PKCS_PSS]),
         (Encrypt, vec![CKM_RSA_PKCS, CKM_RSA_PKCS_OAEP]),
         (Decrypt, vec![CKM_RSA_PKCS, CKM_RSA_PKCS_OAEP]),
+        (Sign, MACS.to_vec()),
+        (Verify, MACS.to_vec()),
         (Encrypt, AES.to_vec()),
         (Decrypt, AES.to_vec()),
     ]);
@@ -421,6 +424,8 @@ fn beginning() -> impl Strategy<Value = (Kind, Mechanism)> {
         Parameter::Iv(9),
         Parameter::Counter(9),
         Parameter::Gcm(9, b""),
+        Parameter::MacLen(5),
+        Parameter::MacLen(33),
     ]);
     let any_mechanism = select(vec![
         CKM_SHA256,
@@ -430,6 +435,7 @@ fn beginning() -> impl Strategy<Value = (Kind, Mechanism)> {
         CKM_RSA_PKCS_PSS,
         CKM_AES_CBC,
         CKM_AES_GCM,
+        CKM_AES_CMAC_GENERAL,
         CKM_VENDOR_DEFINED,
     ]);
     prop_oneof![

@@ -43,6 +43,8 @@ pub enum Parameter {
     Counter(u8),
     /// Twelve times this byte, this associated data, and the whole tag.
     Gcm(u8, &'static [u8]),
+    /// A MAC of so many bytes.
+    MacLen(CK_ULONG),
 }
 
 /// What a mechanism is for.
@@ -73,6 +75,10 @@ pub fn service(ckm: CK_MECHANISM_TYPE) -> Option<Service> {
         CKM_AES_CBC_PAD => (SECRECY, CKK_AES, true, Parameter::Iv(2)),
         CKM_AES_CTR => (SECRECY, CKK_AES, true, Parameter::Counter(0xfe)),
         CKM_AES_GCM => (SECRECY, CKK_AES, true, Parameter::Gcm(3, b"associated")),
+        CKM_SHA256_HMAC => (SIGNING, CKK_GENERIC_SECRET, true, Parameter::None),
+        CKM_SHA256_HMAC_GENERAL => (SIGNING, CKK_GENERIC_SECRET, true, Parameter::MacLen(20)),
+        CKM_AES_CMAC => (SIGNING, CKK_AES, true, Parameter::None),
+        CKM_AES_CMAC_GENERAL => (SIGNING, CKK_AES, true, Parameter::MacLen(8)),
         _ => return None,
     };
     Some(Service { kinds, key_type, multi_part, parameter })
@@ -88,7 +94,8 @@ impl Kind {
             Self::Verify => (CKO_PUBLIC_KEY, CKA_VERIFY),
             Self::Digest => (CK_UNAVAILABLE_INFORMATION, CK_UNAVAILABLE_INFORMATION),
         };
-        (if key_type == CKK_AES { CKO_SECRET_KEY } else { class }, usage)
+        let secret = matches!(key_type, CKK_AES | CKK_GENERIC_SECRET);
+        (if secret { CKO_SECRET_KEY } else { class }, usage)
     }
 }
 
@@ -111,6 +118,10 @@ impl Mechanism {
     pub fn well_formed(self) -> bool {
         use Parameter::*;
         let right = self.service().map_or(None, |service| service.parameter);
+        if let (MacLen(_), MacLen(len)) = (right, self.parameter) {
+            let most = if self.is_of(CKK_AES) { BLOCK } else { SHA256_LEN };
+            return (1..=most as CK_ULONG).contains(&len);
+        }
         matches!(
             (right, self.parameter),
             (None, None)
@@ -131,6 +142,7 @@ impl Mechanism {
     pub fn mech(self) -> Mech {
         match self.parameter {
             Parameter::None => Mech::plain(self.ckm),
+            Parameter::MacLen(len) => Mech::bytes(self.ckm, &len.to_ne_bytes()),
             _ if !self.well_formed() => Mech::bytes(self.ckm, &[0; 4]),
             Parameter::Junk => unreachable!("it is no mechanism's"),
             Parameter::Oaep(label) => Mech::oaep(CKM_SHA256, CKG_MGF1_SHA256, label),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::call::*;
 use super::dual::Dual;
+use super::mac::MACS;
 use super::mechanism::Mechanism;
 use super::step::{Kind, Room};
 
@@ -46,7 +47,9 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just([found.clone(), in_parts()].concat()),
         1 => Just([found.clone(), messages(Kind::Encrypt)].concat()),
         1 => Just([found.clone(), messages(Kind::Decrypt)].concat()),
-        1 => Just([found, signed_messages()].concat()),
+        1 => Just([found.clone(), signed_messages()].concat()),
+        1 => Just([found.clone(), macs()].concat()),
+        1 => Just([found, asked()].concat()),
     ]
 }
 
@@ -133,4 +136,37 @@ fn signed_messages() -> Vec<Call> {
     ];
     let of = |kind| picks.map(|pick| message(kind, pick, 1));
     [of(Kind::Sign), of(Kind::Verify)].concat()
+}
+
+/// MACs made and verified, whole and in parts; some are wrong.
+fn macs() -> Vec<Call> {
+    let data = DataPick::Suitable(1);
+    let mut calls = Vec::new();
+    for ckm in MACS {
+        let begin = |kind| Call::Begin(FIRST, kind, Mechanism::suitable(ckm), KeyPick::Fit(0));
+        let whole = |pick| Call::OneShot(FIRST, ACTIVE, data, Room::Enough, pick);
+        let (genuine, wrong) = (SignaturePick::Genuine(0), SignaturePick::Wrong);
+        calls.extend([begin(Kind::Sign), whole(genuine), begin(Kind::Verify), whole(genuine)]);
+        calls.extend([begin(Kind::Verify), whole(wrong), begin(Kind::Verify)]);
+        calls.push(Call::Update(FIRST, ACTIVE, data, Room::Enough));
+        calls.push(Call::Final(FIRST, ACTIVE, Room::Enough, genuine));
+    }
+    calls
+}
+
+/// RSA keys that ask for the PIN, for each of what they do: with it and without.
+fn asked() -> Vec<Call> {
+    let whole =
+        || Call::OneShot(FIRST, ACTIVE, DataPick::Suitable(1), Room::Enough, SignaturePick::Wrong);
+    let mut calls = Vec::new();
+    for ckm in [CKM_RSA_PKCS_OAEP, CKM_RSA_PKCS] {
+        // The second pair is the one that asks.
+        let begin = Call::Begin(FIRST, Kind::Encrypt, Mechanism::suitable(ckm), KeyPick::Fit(1));
+        calls.extend([begin, whole()]);
+    }
+    for which in [1, 3, 5, 7] {
+        calls.extend([Call::BeginAsking(FIRST, which, PinPick::Right), whole()]);
+    }
+    calls.extend([Call::BeginAsking(FIRST, 3, PinPick::Wrong), whole()]);
+    calls
 }

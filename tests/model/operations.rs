@@ -266,7 +266,8 @@ impl Model {
     pub(super) fn aes(&self, operation: &Operation, kind: Kind) -> Option<Aes<'_>> {
         let (mechanism, encrypts) = (operation.mechanism, kind == Kind::Encrypt);
         let key = self.secrets.get(&self.pair_of(operation)?)?;
-        mechanism.is_of(CKK_AES).then_some(Aes { key, mechanism, encrypts })
+        let ciphers = matches!(kind, Kind::Encrypt | Kind::Decrypt) && mechanism.is_of(CKK_AES);
+        ciphers.then_some(Aes { key, mechanism, encrypts })
     }
 
     /// The output of one part more, where parts have output.
@@ -284,6 +285,9 @@ impl Model {
                 Ok(whole) => Outcome::Length(whole.len().saturating_sub(operation.given)),
                 Err(rvs) => Outcome::Refused(rvs),
             };
+        }
+        if let Some(mac) = self.mac(operation, data) {
+            return Outcome::Length(mac.len());
         }
         let ckm = operation.mechanism.ckm;
         let longest = match ckm {
@@ -340,6 +344,7 @@ impl Model {
         let right = match kind {
             _ if aes.is_some() => aes.is_some_and(|whole| whole[operation.given..] == *bytes),
             Kind::Digest => Sha256::digest(data).as_slice() == bytes,
+            Kind::Sign => self.mac(operation, data).is_none_or(|mac| mac == *bytes),
             Kind::Decrypt => {
                 self.plaintext(operation, data).is_some_and(|made| &made.data == bytes)
             }
@@ -390,7 +395,9 @@ pub(super) fn enough_said(
 ) -> Verdict {
     let (needed, most) = match outcome {
         Outcome::Length(len) if kind == Kind::Decrypt => (*len, data.len().max(*len)),
-        Outcome::Length(len) if operation.mechanism.is_of(CKK_AES) => (*len, *len + 16),
+        Outcome::Length(len) if kind == Kind::Encrypt && operation.mechanism.is_of(CKK_AES) => {
+            (*len, *len + 16)
+        }
         Outcome::Length(len) => (*len, *len),
         _ => (0, data.len() + RSA_LEN),
     };

@@ -100,6 +100,22 @@ impl Model {
         choose(fits.map(|(handle, _)| *handle).collect(), which)
     }
 
+    /// What is done with a key that asks for the PIN.
+    pub(super) fn pick_asked(&self, key: CK_OBJECT_HANDLE, which: u8) -> (Kind, Mechanism) {
+        const OF_EC: &[(Kind, CK_MECHANISM_TYPE)] =
+            &[(Kind::Sign, CKM_ECDSA), (Kind::Sign, CKM_ECDSA_SHA256)];
+        const OF_RSA: &[(Kind, CK_MECHANISM_TYPE)] = &[
+            (Kind::Sign, CKM_SHA256_RSA_PKCS),
+            (Kind::Decrypt, CKM_RSA_PKCS_OAEP),
+            (Kind::Sign, CKM_RSA_PKCS),
+            (Kind::Decrypt, CKM_RSA_PKCS),
+        ];
+        let key_type = self.handles.get(&key).and_then(|it| self.objects[*it].ulong(CKA_KEY_TYPE));
+        let uses = if key_type == Some(CKK_RSA) { OF_RSA } else { OF_EC };
+        let (kind, ckm) = uses[usize::from(which / 2) % uses.len()];
+        (kind, Mechanism::suitable(ckm))
+    }
+
     /// For what undoes or verifies: the other key of one that has made something, and how.
     pub(super) fn pick_used_key(
         &self,
@@ -116,7 +132,8 @@ impl Model {
             let keys = self.handles.iter().filter(|(_, number)| {
                 let object = &self.objects[**number];
                 let pair = object.pair == Some(made.pair);
-                pair && object.slot == slot && object.class() == kind.key(CKK_RSA).0
+                let of = made.mechanism.service().map_or(CKK_RSA, |service| service.key_type);
+                pair && object.slot == slot && object.class() == kind.key(of).0
             });
             keys.map(|(handle, _)| (made.mechanism, *handle))
         });
@@ -202,8 +219,11 @@ impl Model {
     ) -> (Vec<u8>, Vec<u8>) {
         let operation = self.operation(session, Kind::Verify);
         let rsa = operation.is_some_and(|operation| operation.mechanism.is_of(CKK_RSA));
-        let len = if rsa { RSA_LEN } else { EC_SIGNATURE_LEN };
+        let mac = operation.and_then(|operation| self.mac(operation, &data));
+        let other = if rsa { RSA_LEN } else { EC_SIGNATURE_LEN };
+        let len = mac.as_ref().map_or(other, Vec::len);
         match pick {
+            SignaturePick::Genuine(_) if mac.is_some() => (data, mac.unwrap_or_default()),
             SignaturePick::Genuine(which) => {
                 let pair = operation.and_then(|it| self.objects[it.key?].pair);
                 let fits = self.products.iter().filter(|it| {

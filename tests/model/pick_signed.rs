@@ -11,8 +11,15 @@ use super::signed::{End, SignedCall};
 use super::state::{Model, Product};
 use super::step::{Kind, Room, Step};
 
-const CKMS: [CK_MECHANISM_TYPE; 5] =
-    [CKM_RSA_PKCS, CKM_ECDSA_SHA256, CKM_ECDSA, CKM_SHA256_RSA_PKCS, CKM_SHA256_RSA_PKCS_PSS];
+const CKMS: [CK_MECHANISM_TYPE; 7] = [
+    CKM_RSA_PKCS,
+    CKM_ECDSA_SHA256,
+    CKM_ECDSA,
+    CKM_SHA256_RSA_PKCS,
+    CKM_SHA256_RSA_PKCS_PSS,
+    CKM_SHA256_HMAC,
+    CKM_AES_CMAC_GENERAL,
+];
 
 impl Model {
     pub(super) fn pick_signed(
@@ -92,9 +99,13 @@ impl Model {
             made.signature && same && made.data.starts_with(before)
         });
         let rsa = mechanism.is_some_and(|mechanism| mechanism.is_of(CKK_RSA));
-        let len = if rsa { RSA_LEN } else { EC_SIGNATURE_LEN };
+        let secret = pair.and_then(|pair| self.secrets.get(&pair)).zip(mechanism);
+        let mac = secret.and_then(|(key, it)| it.mac(key, &[before, &data[..]].concat()));
+        let other = if rsa { RSA_LEN } else { EC_SIGNATURE_LEN };
+        let len = mac.as_ref().map_or(other, Vec::len);
         match (which % 8, choose(fits.collect(), which)) {
             (0, _) => (data, End::Given(vec![1; len - 1])),
+            (1..7, _) if mac.is_some() => (data, End::Given(mac.unwrap_or_default())),
             (7, _) | (_, None) => (data, End::Given(vec![1; len])),
             (_, Some(made)) => (made.data[before.len()..].to_vec(), End::Given(made.bytes.clone())),
         }

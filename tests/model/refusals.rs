@@ -98,11 +98,11 @@ fn born(handle: CK_OBJECT_HANDLE, id: &[u8]) -> Born {
     Born { handle, attributes }
 }
 
-fn begin(kind: Kind, mechanism: Mechanism, key: CK_OBJECT_HANDLE) -> Step {
+pub fn begin(kind: Kind, mechanism: Mechanism, key: CK_OBJECT_HANDLE) -> Step {
     Step::Begin { session: 1, kind, mechanism, key }
 }
 
-fn one_shot(kind: Kind, data: &[u8], room: Room) -> Step {
+pub fn one_shot(kind: Kind, data: &[u8], room: Room) -> Step {
     Step::OneShot { session: 1, kind, data: data.to_vec(), room }
 }
 

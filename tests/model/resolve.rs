@@ -76,14 +76,13 @@ impl Model {
             }
             Call::BeginAsking(session, which, pin) => {
                 let session = s(session);
-                let ckm = [CKM_ECDSA, CKM_ECDSA_SHA256][usize::from(which % 2)];
-                let mechanism = Mechanism::suitable(ckm);
                 let Some(key) = self.pick_asking(session, *which) else {
                     return self.look_for_keys(session);
                 };
+                let (kind, mechanism) = self.pick_asked(key, *which);
                 let pin = self.pick_pin(self.slot_or_first(session), CKU_USER, *pin);
                 return vec![
-                    Step::Begin { session, kind: Kind::Sign, mechanism, key },
+                    Step::Begin { session, kind, mechanism, key },
                     Step::Login { session, user: CKU_CONTEXT_SPECIFIC, pin },
                 ];
             }
@@ -252,11 +251,13 @@ impl Model {
 }
 
 /// What follows nothing begins one of these.
-const BEGINNINGS: [(Kind, CK_MECHANISM_TYPE); 11] = [
+const BEGINNINGS: [(Kind, CK_MECHANISM_TYPE); 13] = [
     (Kind::Digest, CKM_SHA256),
     (Kind::Sign, CKM_ECDSA),
     (Kind::Sign, CKM_ECDSA_SHA256),
     (Kind::Sign, CKM_SHA256_RSA_PKCS),
+    (Kind::Sign, CKM_SHA256_HMAC),
+    (Kind::Verify, CKM_AES_CMAC),
     (Kind::Encrypt, CKM_RSA_PKCS),
     (Kind::Encrypt, CKM_AES_CBC),
     (Kind::Encrypt, CKM_AES_GCM),

@@ -20,8 +20,9 @@ use crate::common::p11::*;
 const CASES: u32 = 500;
 const CALLS: usize = 50;
 
-/// The value of each token's AES key.
-const AES_KEY: [u8; 16] = *b"sixteen secrets!";
+/// The values of each token's secret keys.
+const AES_KEY: &[u8] = b"sixteen secrets!";
+const GENERIC_KEY: &[u8] = b"what MACs are made with";
 
 /// Two tokens with a key pair or key of each type, and what was in the store when they were made.
 pub struct Bench {
@@ -58,11 +59,13 @@ impl Bench {
                 let keys = [public, private].map(|key| drive::read(&p, session, key));
                 beginning.add_key(slot, &keys, None);
             }
-            let (public, private) = asking_pair(&p, session);
-            let keys = [public, private].map(|key| drive::read(&p, session, key));
-            beginning.add_key(slot, &keys, None);
-            let aes = drive::read(&p, session, aes_key(&p, session));
-            beginning.add_key(slot, &[aes], Some(&AES_KEY));
+            for (public, private) in asking_pairs(&p, session) {
+                let keys = [public, private].map(|key| drive::read(&p, session, key));
+                beginning.add_key(slot, &keys, None);
+            }
+            for (key, value) in secret_keys(&p, session) {
+                beginning.add_key(slot, &[drive::read(&p, session, key)], Some(value));
+            }
         }
         p.finalize().unwrap();
         let snapshot = files(rig.path());
@@ -181,21 +184,33 @@ fn shrink(bench: &Bench, mut calls: Vec<Call>, mut seen: Difference) -> (Vec<Cal
     (calls, seen)
 }
 
-/// An EC pair whose private key asks for the PIN at each use.
-fn asking_pair(p: &P11, session: CK_SESSION_HANDLE) -> (CK_OBJECT_HANDLE, CK_OBJECT_HANDLE) {
-    let public = [CKA_TOKEN, CKA_VERIFY].map(|on| flag(on, true));
-    let public = [&public[..], &[bytes(CKA_EC_PARAMS, P256)]].concat();
-    let private = [CKA_TOKEN, CKA_PRIVATE, CKA_SIGN, CKA_ALWAYS_AUTHENTICATE];
-    let private = private.map(|on| flag(on, true));
-    p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &private).unwrap()
+/// An EC and an RSA pair whose private keys ask for the PIN at each use.
+fn asking_pairs(p: &P11, session: CK_SESSION_HANDLE) -> [(CK_OBJECT_HANDLE, CK_OBJECT_HANDLE); 2] {
+    let on = |kinds: &[CK_ATTRIBUTE_TYPE]| kinds.iter().map(|it| flag(*it, true)).collect();
+    let make = |ckm, public: &[_], own, private: &[_]| {
+        let mut public: Vec<Attr> = on(public);
+        public.push(own);
+        let asks = on(&[CKA_TOKEN, CKA_PRIVATE, CKA_SIGN, CKA_ALWAYS_AUTHENTICATE]);
+        p.generate_pair(session, ckm, &public, &[asks, on(private)].concat()).unwrap()
+    };
+    let (ec, rsa) = (bytes(CKA_EC_PARAMS, P256), ulong(CKA_MODULUS_BITS, 2048));
+    [
+        make(CKM_EC_KEY_PAIR_GEN, &[CKA_TOKEN, CKA_VERIFY], ec, &[]),
+        make(CKM_RSA_PKCS_KEY_PAIR_GEN, &[CKA_TOKEN, CKA_VERIFY, CKA_ENCRYPT], rsa, &[CKA_DECRYPT]),
+    ]
 }
 
-fn aes_key(p: &P11, session: CK_SESSION_HANDLE) -> CK_OBJECT_HANDLE {
-    let numbers = [ulong(CKA_CLASS, CKO_SECRET_KEY), ulong(CKA_KEY_TYPE, CKK_AES)];
-    let on = [CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_ENCRYPT, CKA_DECRYPT];
-    let off = flag(CKA_EXTRACTABLE, false);
-    let named = [off, bytes(CKA_VALUE, &AES_KEY), bytes(CKA_LABEL, b"pair")];
-    p.create(session, &[&numbers[..], &on.map(|on| flag(on, true)), &named].concat()).unwrap()
+/// An AES key and one for HMACs, with their values.
+fn secret_keys(p: &P11, session: CK_SESSION_HANDLE) -> [(CK_OBJECT_HANDLE, &'static [u8]); 2] {
+    let key = |key_type: CK_KEY_TYPE, value: &'static [u8], usages: &[CK_ATTRIBUTE_TYPE]| {
+        let numbers = [ulong(CKA_CLASS, CKO_SECRET_KEY), ulong(CKA_KEY_TYPE, key_type)];
+        let on = [&[CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_VERIFY], usages].concat();
+        let on: Vec<Attr> = on.into_iter().map(|on| flag(on, true)).collect();
+        let off = flag(CKA_EXTRACTABLE, false);
+        let named = [off, bytes(CKA_VALUE, value), bytes(CKA_LABEL, b"pair")];
+        (p.create(session, &[&numbers[..], &on, &named].concat()).unwrap(), value)
+    };
+    [key(CKK_AES, AES_KEY, &[CKA_ENCRYPT, CKA_DECRYPT]), key(CKK_GENERIC_SECRET, GENERIC_KEY, &[])]
 }
 
 /// All files below a directory, with what is in them.

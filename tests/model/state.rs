@@ -296,7 +296,7 @@ impl Model {
                 operation.orphan |= operation.key.is_some_and(|key| private.contains(&key));
             }
             session.process.take_if(|process| hides(process.key));
-            for process in &mut session.process {
+            if let Some(process) = &mut session.process {
                 process.orphan |= private.contains(&process.key);
             }
             if let Some(search) = &mut session.search {

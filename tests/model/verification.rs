@@ -5,7 +5,7 @@ use cryptoki_sys::*;
 use super::judge::{Rules, Verdict};
 use super::mechanism::{RSA_LEN, SHA256_LEN};
 use super::operations::Outcome;
-use super::state::{Model, Operation, Phase};
+use super::state::{Model, Operation, Phase, Product};
 use super::step::{Answer, Kind};
 
 /// What of the data is signed: CKM_ECDSA takes the leftmost bits, as many as the curve has.
@@ -52,13 +52,15 @@ impl Model {
             }
         };
         let pair = self.pair_of(operation);
-        let genuine = self.products.iter().any(|made| {
+        let mac = self.mac(operation, data).map(|mac| mac == signature);
+        let product = |made: &Product| {
             made.signature
                 && Some(made.pair) == pair
                 && made.mechanism == operation.mechanism
                 && digest_of(made.mechanism.ckm, &made.data) == digest_of(made.mechanism.ckm, data)
                 && made.bytes == signature
-        });
+        };
+        let genuine = mac.unwrap_or_else(|| self.products.iter().any(product));
         rules
             .may(operation.mechanism.no_digest(data), CKR_DATA_LEN_RANGE)
             .must(signature.len() != len, CKR_SIGNATURE_LEN_RANGE)
