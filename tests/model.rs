@@ -60,6 +60,10 @@ mod signed;
 mod signed_refusals;
 #[path = "model/state.rs"]
 mod state;
+#[path = "model/state_refusals.rs"]
+mod state_refusals;
+#[path = "model/states.rs"]
+mod states;
 #[path = "model/step.rs"]
 mod step;
 #[path = "model/templates.rs"]

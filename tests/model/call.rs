@@ -141,6 +141,10 @@ pub enum Call {
         room: Room,
     },
     Final(SessionPick, KindPick, Room, SignaturePick),
+    /// Saves the operation that is there.
+    GetState(SessionPick, Room),
+    /// Restores one that was saved, or what is none.
+    SetState(SessionPick, u8),
     Cancel(SessionPick, CK_FLAGS),
     Random(SessionPick, usize),
     GeneratePair {
@@ -311,6 +315,8 @@ fn operations() -> impl Strategy<Value = Call> {
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
+        2 => (busy(), room()).prop_map(|(session, room)| GetState(session, room)),
+        2 => (session(), any::<u8>()).prop_map(|(session, which)| SetState(session, which)),
     ]
 }
 

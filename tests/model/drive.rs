@@ -77,6 +77,19 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Dual { session, dual, data, room } => {
             output(*room, |out| p.part_raw(dual.part(), *session, data, out))
         }
+        Step::GetState { session, room } => output(*room, |out| {
+            let (buffer, mut len) = match out {
+                Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
+                None => (ptr::null_mut(), 0),
+            };
+            let get = p.list.C_GetOperationState.unwrap();
+            let rv = unsafe { get(*session, buffer, &mut len) };
+            (rv, len as usize)
+        }),
+        Step::SetState { session, bytes, key } => raw_answer(unsafe {
+            let (state, len) = (bytes.as_ptr().cast_mut(), bytes.len() as CK_ULONG);
+            p.list.C_SetOperationState.unwrap()(*session, state, len, *key, *key)
+        }),
         Step::Signed { session, kind, call } => signed(p, *session, *kind, call),
         Step::Message { session, encrypts, call } => message(p, *session, *encrypts, call),
         Step::Final { session, kind, room } => {

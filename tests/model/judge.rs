@@ -286,6 +286,8 @@ impl Step {
             | Self::VerifyFinal { session, .. }
             | Self::Message { session, .. }
             | Self::Signed { session, .. }
+            | Self::GetState { session, .. }
+            | Self::SetState { session, .. }
             | Self::Cancel { session, .. }
             | Self::Random { session, .. }
             | Self::GeneratePair { session, .. } => Some(*session),

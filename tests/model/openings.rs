@@ -50,6 +50,7 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just([found.clone(), signed_messages()].concat()),
         1 => Just([found.clone(), macs()].concat()),
         1 => Just([found, asked()].concat()),
+        1 => Just(saved()),
     ]
 }
 
@@ -169,4 +170,32 @@ fn asked() -> Vec<Call> {
     }
     calls.extend([Call::BeginAsking(FIRST, 3, PinPick::Wrong), whole()]);
     calls
+}
+
+/// A digest that is saved and restored, and what refuses either.
+fn saved() -> Vec<Call> {
+    let digest = Call::Begin(FIRST, Kind::Digest, Mechanism::suitable(CKM_SHA256), KeyPick::Fit(1));
+    let part = || Call::Update(FIRST, ACTIVE, DataPick::Suitable(5), Room::Enough);
+    let save = |room| Call::GetState(FIRST, room);
+    let restore = |which| Call::SetState(FIRST, which);
+    let last = || Call::Final(FIRST, ACTIVE, Room::Enough, SignaturePick::Wrong);
+    let rw = CKF_SERIAL_SESSION | CKF_RW_SESSION;
+    vec![
+        Call::Open { slot: 0, flags: rw },
+        save(Room::Enough),
+        restore(0),
+        digest,
+        part(),
+        save(Room::Query),
+        save(Room::Small),
+        save(Room::Enough),
+        part(),
+        restore(0),
+        part(),
+        last(),
+        restore(6),
+        restore(7),
+        restore(0),
+        last(),
+    ]
 }

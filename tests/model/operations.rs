@@ -98,6 +98,10 @@ impl Model {
             Step::Message { session, encrypts, call } => {
                 self.judge_message(*session, *encrypts, call, answer)
             }
+            Step::GetState { session, room } => self.save_state(*session, *room, answer),
+            Step::SetState { session, bytes, key } => {
+                self.restore_state(*session, bytes, *key, answer)
+            }
             Step::Signed { session, kind, call } => {
                 self.judge_signed(*session, *kind, call, answer)
             }

@@ -140,6 +140,23 @@ impl Model {
         choose(used.collect(), which)
     }
 
+    /// A saved state that fits the session mostly, and the key that is given with it.
+    pub(super) fn pick_state(
+        &self,
+        session: CK_SESSION_HANDLE,
+        which: u8,
+    ) -> (Vec<u8>, CK_OBJECT_HANDLE) {
+        let all: Vec<_> = self.saved.iter().collect();
+        let here = self.sessions.get(&session).map(|it| (it.slot, it.state(self.login(it.slot))));
+        let fits = all.iter().copied().filter(|it| Some((it.slot, it.state)) == here).collect();
+        let picked = choose(fits, which).or(choose(all, which)).map(|saved| saved.bytes.clone());
+        let mut bytes = picked.unwrap_or(vec![which; 20]);
+        if which % 8 == 7 {
+            bytes[usize::from(which) % 16] ^= 1;
+        }
+        (bytes, if which % 8 == 6 { NEVER } else { 0 })
+    }
+
     /// The slot of a session, and one for those that are not open.
     pub(super) fn slot_or_first(&self, session: CK_SESSION_HANDLE) -> CK_SLOT_ID {
         self.sessions.get(&session).map_or(SLOTS[0], |session| session.slot)

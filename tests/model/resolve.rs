@@ -223,6 +223,12 @@ impl Model {
                     Step::Final { session, kind, room: *room }
                 }
             }
+            Call::GetState(session, room) => Step::GetState { session: s(session), room: *room },
+            Call::SetState(session, which) => {
+                let session = s(session);
+                let (bytes, key) = self.pick_state(session, *which);
+                Step::SetState { session, bytes, key }
+            }
             Call::Cancel(session, flags) => Step::Cancel { session: s(session), flags: *flags },
             Call::Random(session, len) => Step::Random { session: s(session), len: *len },
             Call::GeneratePair { session, token, label } => {
@@ -299,6 +305,8 @@ impl Call {
             | Self::Update(session, ..)
             | Self::BeginDual(session, ..)
             | Self::Dual(session, ..)
+            | Self::GetState(session, ..)
+            | Self::SetState(session, ..)
             | Self::Message { session, .. }
             | Self::Final(session, ..)
             | Self::Cancel(session, ..)

@@ -7,6 +7,7 @@ use cryptoki_sys::*;
 
 use super::mechanism::Mechanism;
 use super::process::Process;
+use super::states::Saved;
 use super::step::{Born, Kind};
 
 /// The whole of it.
@@ -28,6 +29,8 @@ pub struct Model {
     pub secrets: BTreeMap<usize, Vec<u8>>,
     /// What keys have made.
     pub products: Vec<Product>,
+    /// What `C_GetOperationState` gave.
+    pub saved: Vec<Saved>,
 }
 
 /// A token.
@@ -313,6 +316,7 @@ impl Model {
 
     /// After a login or logout operations may or may not be active.
     pub fn unsettle(&mut self, slot: CK_SLOT_ID) {
+        self.outdate_states(slot);
         for session in self.sessions.values_mut().filter(|session| session.slot == slot) {
             session.operations.values_mut().for_each(|operation| operation.maybe = true);
             session.process.iter_mut().for_each(|process| process.maybe = true);
@@ -324,6 +328,7 @@ impl Model {
         for slot in self.slots.keys().copied().collect::<Vec<_>>() {
             self.close_all(slot);
         }
+        self.saved.iter_mut().for_each(|saved| saved.late = true);
         self.forget_handles(|_| true);
         self.initialized = false;
     }

@@ -180,6 +180,16 @@ pub enum Step {
         kind: Kind,
         call: SignedCall,
     },
+    GetState {
+        session: CK_SESSION_HANDLE,
+        room: Room,
+    },
+    SetState {
+        session: CK_SESSION_HANDLE,
+        bytes: Vec<u8>,
+        /// For both keys.
+        key: CK_OBJECT_HANDLE,
+    },
     Cancel {
         session: CK_SESSION_HANDLE,
         flags: CK_FLAGS,

@@ -59,6 +59,7 @@ impl Model {
                     self.destroy(number);
                 }
             }
+            self.outdate_states(slot);
             let token = self.token(slot);
             (token.user_pin, token.label) = (None, label);
         }
