@@ -114,20 +114,16 @@ pub(super) fn derive_key(
         }
         let mut places: Vec<_> =
             [key].into_iter().chain(additional.into_iter().map(|k| k.handle)).collect();
-        let mut offending = None;
-        match call.derive_keys(&choice, base_key, &templates, &mut offending) {
-            Ok(handles) => {
-                places.into_iter().zip(handles).for_each(|(place, handle)| place.write(handle));
-                Ok(())
+        let handles = call.derive_keys(&choice, base_key, &templates).map_err(|refused| {
+            // Of several templates the one that was refused is told by its handle.
+            let told = |at: &usize| places.len() > 1 && *at < places.len();
+            if let Some(at) = refused.template.filter(told) {
+                places.swap_remove(at).write(CK_INVALID_HANDLE);
             }
-            Err(error) => {
-                // Of several templates the one that was refused is told by its handle.
-                if let Some(at) = offending.filter(|at| places.len() > 1 && *at < places.len()) {
-                    places.swap_remove(at).write(CK_INVALID_HANDLE);
-                }
-                Err(error)
-            }
-        }
+            refused.error
+        })?;
+        places.into_iter().zip(handles).for_each(|(place, handle)| place.write(handle));
+        Ok(())
     })
 }
 

@@ -28,21 +28,39 @@ struct Origin<'a> {
     others: &'a [Usable],
 }
 
+/// Why nothing was derived.
+pub struct NotDerived {
+    /// The failure.
+    pub error: Error,
+    /// The number of the template that it is about, if it is about one.
+    pub template: Option<usize>,
+}
+
+impl From<Error> for NotDerived {
+    fn from(error: Error) -> Self {
+        Self { error, template: None }
+    }
+}
+
+impl NotDerived {
+    fn template(at: usize) -> impl Fn(Error) -> Self {
+        move |error| Self { error, template: Some(at) }
+    }
+}
+
 impl Call<'_> {
     /// Derives a secret key from the key `base` for each of `templates`, all or none; the first is
     /// the one that every mechanism makes. PKCS#11 v3.1, C_DeriveKey.
     ///
-    /// Errors: the templates', with the number of the template in `offending`;
-    /// `CKR_KEY_HANDLE_INVALID`, `CKR_KEY_TYPE_INCONSISTENT` (its type, CKA_DERIVE, or a value that
-    /// does not leave the TPM), `CKR_KEY_SIZE_RANGE`, `CKR_MECHANISM_INVALID`,
-    /// `CKR_MECHANISM_PARAM_INVALID`.
+    /// Errors: the templates'; `CKR_KEY_HANDLE_INVALID`, `CKR_KEY_TYPE_INCONSISTENT` (its type,
+    /// CKA_DERIVE, or a value that does not leave the TPM), `CKR_KEY_SIZE_RANGE`,
+    /// `CKR_MECHANISM_INVALID`, `CKR_MECHANISM_PARAM_INVALID`.
     pub fn derive_keys(
         &mut self,
         choice: &MechanismChoice,
         base: CK_OBJECT_HANDLE,
         templates: &[Vec<RawAttribute>],
-        offending: &mut Option<usize>,
-    ) -> Result<Vec<CK_OBJECT_HANDLE>> {
+    ) -> std::result::Result<Vec<CK_OBJECT_HANDLE>, NotDerived> {
         let base = self.usable_key(base, choice, DERIVE).map_err(told)?;
         let deriving = Deriving::new(choice, &base.abilities, &base.facts)?;
         may_leave(&base.object.attributes, deriving.base_value())?;
@@ -55,7 +73,7 @@ impl Call<'_> {
         let origin = Origin { deriving: &deriving, base: &base.object.attributes, others: &others };
         let mut plans = Vec::with_capacity(templates.len());
         for (at, raw) in templates.iter().enumerate() {
-            plans.push(self.plan(&origin, raw).inspect_err(|_| *offending = Some(at))?);
+            plans.push(self.plan(&origin, raw).map_err(NotDerived::template(at))?);
         }
         let lens: Vec<_> = plans.iter().map(|plan| plan.len).collect();
         let base = self.bind(base.object)?;
@@ -64,9 +82,9 @@ impl Call<'_> {
         let values = self.secrets(&deriving, &lens, &base, &others)?;
         let mut drafts = Vec::with_capacity(plans.len());
         for (at, (plan, value)) in plans.into_iter().zip(values).enumerate() {
-            drafts.push(self.derived(plan, &value).inspect_err(|_| *offending = Some(at))?);
+            drafts.push(self.derived(plan, &value).map_err(NotDerived::template(at))?);
         }
-        self.add(drafts)
+        Ok(self.add(drafts)?)
     }
 
     fn secrets(

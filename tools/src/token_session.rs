@@ -264,7 +264,9 @@ impl<'a> Session<'a> {
             flag(CKA_SENSITIVE, false),
             flag(CKA_EXTRACTABLE, true),
         ];
-        let made = self.call(|call| call.derive_keys(&choice, private, &[template], &mut None))?;
+        let made = self.call(|call| {
+            call.derive_keys(&choice, private, &[template]).map_err(|refused| refused.error)
+        })?;
         match made.as_slice() {
             [secret] => Ok(self.attribute(*secret, CKA_VALUE)?.unwrap_or_default()),
             _ => Ok(Vec::new()),
