@@ -112,14 +112,20 @@ impl EncryptingMessages {
         Ok(made)
     }
 
-    /// Whether `len` more bytes may come, and end the message if it is their `last` ones.
+    /// Whether `len` more bytes may come.
     ///
     /// Errors: `CKR_MECHANISM_PARAM_INVALID` for another parameter than it began with,
     /// `CKR_DATA_LEN_RANGE`.
-    pub fn check_next(&mut self, given: &AeadParameter, len: usize, last: bool) -> Result<()> {
+    pub fn check_next(&mut self, given: &AeadParameter, len: usize) -> Result<()> {
         self.messages.goes_on(given)?;
-        let aead = self.messages.under_way()?;
-        if last { aead.check_end(len) } else { aead.check_part(len) }
+        self.messages.under_way()?.check_part(len)
+    }
+
+    /// Whether `len` more bytes may be the message's last. Errors: as
+    /// [`check_next`](Self::check_next)'s.
+    pub fn check_last(&mut self, given: &AeadParameter, len: usize) -> Result<()> {
+        self.messages.goes_on(given)?;
+        self.messages.under_way()?.check_end(len)
     }
 
     /// Encrypts the next part.

@@ -27,7 +27,7 @@ pub fn set(object: &AttributeSet, changes: &AttributeSet, actor: Actor) -> Resul
     if !object.is_true(CKA_MODIFIABLE) {
         return Err(Error::new(CKR_ACTION_PROHIBITED, "this object is not CKA_MODIFIABLE"));
     }
-    let changed = change(object, changes, actor, false)?;
+    let changed = change(object, changes, actor, Purpose::Setting)?;
     // What a key was allowed to be when it was made it stays.
     if !usage::mixes_wrapping(object) {
         actor.may_mix(&changed)?;
@@ -51,7 +51,7 @@ pub fn copy(object: &AttributeSet, template: &AttributeSet, actor: Actor) -> Res
     if !object.is_true(CKA_COPYABLE) {
         return Err(Error::new(CKR_ACTION_PROHIBITED, "this object is not CKA_COPYABLE"));
     }
-    let mut copy = change(object, template, actor, true)?;
+    let mut copy = change(object, template, actor, Purpose::Copying)?;
     actor.may_mix(&copy)?;
     copy.remove(CKA_UNIQUE_ID);
     actor.may_write(&copy)?;
@@ -73,11 +73,20 @@ pub fn may_destroy(object: &AttributeSet, actor: Actor) -> Result<()> {
     }
 }
 
+/// What an object is changed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// It itself.
+    Setting,
+    /// The copy that it becomes.
+    Copying,
+}
+
 fn change(
     object: &AttributeSet,
     changes: &AttributeSet,
     actor: Actor,
-    copying: bool,
+    purpose: Purpose,
 ) -> Result<AttributeSet> {
     let holder = Holders::of(object)
         .ok_or_else(|| Error::bug("an object of a kind that this module does not know"))?;
@@ -85,7 +94,7 @@ fn change(
     for (cka, value) in changes.iter() {
         let row = attribute::find(cka, holder).ok_or_else(|| foreign(cka))?;
         let same = object.get(cka) == Some(value);
-        check_row(row, value, same, copying)?;
+        check_row(row, value, same, purpose)?;
         if !same {
             check_trust(object, row, actor)?;
             check_value(object, holder, row, value)?;
@@ -102,7 +111,8 @@ fn change(
 }
 
 /// Whether the row lets its attribute become `value`.
-fn check_row(row: &Attribute, value: &Value, same: bool, copying: bool) -> Result<()> {
+fn check_row(row: &Attribute, value: &Value, same: bool, purpose: Purpose) -> Result<()> {
+    let copying = purpose == Purpose::Copying;
     let may = match row.later {
         Later::Free => true,
         Later::ToTrue => same || *value == Value::Bool(true),

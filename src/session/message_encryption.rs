@@ -123,7 +123,7 @@ impl Call<'_> {
         let engine = &self.provider.engine;
         self.session.encrypting_messages.next_into(|Encryption { encrypting, key }| {
             let (given, part) = (given?, part?);
-            encrypting.check_next(&given, part.len(), false)?;
+            encrypting.check_next(&given, part.len())?;
             output.fill(part.len(), || {
                 Ok(mem::take(&mut *encrypting.seal(&part, &mut key.in_tpm(engine))?))
             })
@@ -142,7 +142,7 @@ impl Call<'_> {
         let mut sealed = None;
         self.session.encrypting_messages.last(|Encryption { encrypting, key }| {
             let (given, part) = (given?, part?);
-            encrypting.check_next(&given, part.len(), true)?;
+            encrypting.check_last(&given, part.len())?;
             output.fill(part.len(), || {
                 let mut in_tpm = key.in_tpm(engine);
                 let mut made = encrypting.seal(&part, &mut in_tpm)?;
