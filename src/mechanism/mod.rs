@@ -93,5 +93,5 @@ pub use recovery::Recovering;
 pub use row::{BaseValue, Mechanism, RunsIn, Unwrapped, find, offered, parameter_shape};
 pub use secret_key::secret_key;
 pub use signing::Signing;
-pub use task::{KeyFacts, check_public_key};
+pub use task::KeyFacts;
 pub use verifying::Verifying;

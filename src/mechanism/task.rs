@@ -55,8 +55,11 @@ pub(super) enum KeyInUse {
 }
 
 impl KeyInUse {
-    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID` when the numbers are no public key.
-    fn new(key: &PublicKey) -> Result<Self> {
+    /// The public key, if it is one that this module works with: an odd RSA modulus with an odd
+    /// exponent of 3 or more that fits in 64 bits, or a point on its curve.
+    ///
+    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID`.
+    pub(super) fn new(key: &PublicKey) -> Result<Self> {
         match key {
             PublicKey::Rsa { modulus, exponent } => {
                 RsaPublic::new(modulus, exponent).map(Self::Rsa)
@@ -95,7 +98,7 @@ impl KeyInUse {
 impl Task {
     /// Errors: `CKR_MECHANISM_INVALID` (not offered), `CKR_MECHANISM_PARAM_INVALID`,
     /// `CKR_KEY_TYPE_INCONSISTENT`, `CKR_KEY_SIZE_RANGE`; `CKR_FUNCTION_FAILED` for a key whose
-    /// numbers are none, which no object should hold (see [`check_public_key`]).
+    /// numbers are none, which no object should hold (see [`KeyInUse::new`]).
     pub(super) fn new(
         choice: &MechanismChoice,
         abilities: &Abilities,
@@ -183,12 +186,4 @@ pub(super) fn whole_blocks(buffer: usize) -> usize {
 pub(super) fn required<F>(row: &Mechanism, function: Option<F>, what: &'static str) -> Result<F> {
     function
         .ok_or_else(|| Error::new(CKR_MECHANISM_INVALID, format!("{} does not {what}", row.name)))
-}
-
-/// Whether `key` is a public key that this module works with: an odd RSA modulus with an odd
-/// exponent of 3 or more that fits in 64 bits, or a point on its curve.
-///
-/// Errors: `CKR_ATTRIBUTE_VALUE_INVALID`.
-pub fn check_public_key(key: &PublicKey) -> Result<()> {
-    KeyInUse::new(key).map(|_| ())
 }

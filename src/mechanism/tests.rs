@@ -10,6 +10,7 @@ use super::parameter::{AeadParameter, MechanismChoice, Parameter, ParameterShape
 use super::row::{Encryption, Mechanism, RunsIn, Signature};
 use super::soft_key::{SoftKey, SoftTpm, ec_keys, everything, odd_rsa_key, rsa_key};
 use super::table::MECHANISMS;
+use super::task::KeyInUse;
 use super::*;
 use crate::error::Result;
 use crate::tpm::{Curve, HashAlg, KeyKind, PublicKey, Scheme};
@@ -469,8 +470,8 @@ fn numbers_that_are_no_public_key_are_refused() {
         infinity,
         short,
     ] {
-        refused(check_public_key(&bad), CKR_ATTRIBUTE_VALUE_INVALID);
+        refused(KeyInUse::new(&bad), CKR_ATTRIBUTE_VALUE_INVALID);
     }
-    check_public_key(&rsa(&n, &[3])).unwrap();
-    check_public_key(&rsa(&n, &[0xff; 8])).unwrap();
+    assert!(KeyInUse::new(&rsa(&n, &[3])).is_ok());
+    assert!(KeyInUse::new(&rsa(&n, &[0xff; 8])).is_ok());
 }

@@ -250,17 +250,6 @@ impl Store {
         Ok(found)
     }
 
-    /// [`update_objects`](Self::update_objects) of one.
-    pub fn update_object(
-        &mut self,
-        token: TokenId,
-        keys: &RowKeys,
-        id: ObjectId,
-        change: &mut dyn FnMut(&mut ObjectRow) -> Result<()>,
-    ) -> Result<bool> {
-        self.update_objects(token, keys, &[id], change)
-    }
-
     /// Reads objects, lets `change` change each, and writes them, in one transaction: no other
     /// process comes between. False when there is no such object, as [`object`](Self::object) says,
     /// and then none is changed.
@@ -314,14 +303,7 @@ impl Store {
         Ok(changed)
     }
 
-    /// Deletes an object, be it sound or set aside; whether it was there.
-    ///
-    /// Errors: as [`Store`] says.
-    pub fn delete_object(&mut self, token: TokenId, id: ObjectId) -> Result<bool> {
-        Ok(self.delete_objects(token, &[id])? > 0)
-    }
-
-    /// Deletes objects in one transaction; how many were there.
+    /// Deletes objects, be they sound or set aside, in one transaction; how many were there.
     ///
     /// Errors: as [`Store`] says.
     pub fn delete_objects(&mut self, token: TokenId, ids: &[ObjectId]) -> Result<usize> {

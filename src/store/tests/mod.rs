@@ -13,6 +13,24 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::error::Result;
 
+impl Store {
+    /// [`update_objects`](Self::update_objects) of one.
+    fn update_object(
+        &mut self,
+        token: TokenId,
+        keys: &RowKeys,
+        id: ObjectId,
+        change: &mut dyn FnMut(&mut ObjectRow) -> Result<()>,
+    ) -> Result<bool> {
+        self.update_objects(token, keys, &[id], change)
+    }
+
+    /// [`delete_objects`](Self::delete_objects) of one; whether it was there.
+    fn delete_object(&mut self, token: TokenId, id: ObjectId) -> Result<bool> {
+        Ok(self.delete_objects(token, &[id])? > 0)
+    }
+}
+
 /// A directory with a store.
 struct Place {
     root: tempfile::TempDir,
