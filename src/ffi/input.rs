@@ -11,8 +11,9 @@ use super::output::Output;
 use crate::error::{Error, Result};
 use crate::provider::Call;
 
-/// More than a process can have mapped: no 64-bit processor of today gives one more than 2^56 addresses. A length beyond
-/// it, which would be read until the process dies, is a mistake of the caller's.
+/// More than a process can have mapped: no 64-bit processor of today gives one more than 2^56
+/// addresses. A length beyond it, which would be read until the process dies, is a mistake of the
+/// caller's.
 const MOST: usize = if usize::BITS == 64 { usize::MAX >> 8 } else { usize::MAX >> 1 };
 
 /// A pointer and a length that the caller gave for bytes to read.

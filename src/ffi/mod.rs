@@ -11,7 +11,8 @@
 //! aead            what GCM and CCM have for a parameter, and for messages
 //! derivation      parameters that are lists
 //! general, slot_and_token, session, object, encryption, decryption, digesting, signing, verifying,
-//! message, message_encryption, dual, key_management, random     bodies of a few lines, by heading of the specification
+//! message, message_encryption, dual, key_management, random
+//!                 bodies of a few lines, by heading of the specification
 //! ```
 //!
 //! A shell wraps each pointer in an argument type (`Input`, `Output`, ...), whose constructor is

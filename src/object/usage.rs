@@ -70,9 +70,10 @@ pub(super) fn mixes_wrapping(object: &AttributeSet) -> bool {
 /// Gives every usage of the key `object` a value, from those that its template set.
 ///
 /// A template that wants any usage gets what it names and nothing else; one that wants none gets
-/// the preset of the key's kind, less what it denies and what CKA_ALWAYS_AUTHENTICATE excludes. Of usages that are wanted together those that
-/// such a key cannot serve are dropped: programs ask for all they know at once. A generic secret may be left with none: what is
-/// derived as one is often there to be read.
+/// the preset of the key's kind, less what it denies and what CKA_ALWAYS_AUTHENTICATE excludes. Of
+/// usages that are wanted together those that such a key cannot serve are dropped: programs ask for
+/// all they know at once. A generic secret may be left with none: what is derived as one is often
+/// there to be read.
 ///
 /// Errors: `CKR_TEMPLATE_INCONSISTENT` where none of those wanted can be served by another key.
 pub(super) fn settle(holder: Holders, object: &mut AttributeSet) -> Result<()> {

@@ -24,7 +24,7 @@ impl Turn<'_> {
 
     /// Sends one command with a key whose policy asks for approval.
     ///
-    /// The approver's authorization, which may be a PIN's, is proved in a session salted to the
+    /// The approver's authorization, which may be a PIN's, is proved in an auth session salted to the
     /// parent, after the TPM has loaded everything and so has shown that it is the right one. The
     /// policy session needs no salt: the key's authValue of 32 random bytes makes it as strong.
     pub(super) fn with_approved_key(

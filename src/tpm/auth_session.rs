@@ -146,7 +146,7 @@ impl AuthSession {
         Ok(Self { handle, key, nonce_tpm: nonce_tpm.to_vec(), policy })
     }
 
-    /// TPM2_PolicyAuthValue was sent: from now on the session proves the authValue by its HMAC.
+    /// TPM2_PolicyAuthValue was sent: from now on the auth session proves the authValue by its HMAC.
     pub fn prove_auth_value(&mut self) {
         self.policy = false;
     }
@@ -210,7 +210,7 @@ impl AuthSession {
 
     /// Checks a response's HMAC and takes the TPM's next nonce.
     ///
-    /// Errors: `CKR_DEVICE_ERROR`: the response was altered, or the session is out of step.
+    /// Errors: `CKR_DEVICE_ERROR`: the response was altered, or the auth session is out of step.
     pub fn accept(
         &mut self,
         auth: &[u8],

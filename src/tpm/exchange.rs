@@ -87,9 +87,9 @@ pub struct Command {
 
 /// An auth session as this command uses it.
 pub struct Use<'a> {
-    /// The session.
+    /// The auth session.
     pub session: &'a mut AuthSession,
-    /// The authValue of the handle it authorizes; empty for a session that only encrypts.
+    /// The authValue of the handle it authorizes; empty for one that only encrypts.
     pub auth: &'a [u8],
     /// [`CONTINUE`](crate::tpm::auth_session::CONTINUE), [`DECRYPT`], [`ENCRYPT`].
     pub attributes: u8,
@@ -97,11 +97,11 @@ pub struct Use<'a> {
 
 /// The authorization area of a command.
 pub enum Authorization<'a> {
-    /// No session at all.
+    /// No auth session at all.
     None,
     /// The empty authValue of the only handle: nothing is secret.
     Empty,
-    /// One session for each handle that needs authorization, then those that only encrypt.
+    /// One auth session for each handle that needs authorization, then those that only encrypt.
     Sessions(Vec<Use<'a>>),
 }
 
@@ -192,8 +192,8 @@ impl Command {
         self.exchange(link, tpm2::TPM2_ST_SESSIONS, &area, &mut uses, &nonces)
     }
 
-    /// cpHash and an authorization for each session. The first session's HMAC also covers the
-    /// nonces of other sessions that encrypt, so that they cannot be left out.
+    /// cpHash and an authorization for each auth session. The first one's HMAC also covers the
+    /// nonces of others that encrypt, so that they cannot be left out.
     fn authorization_area(
         &self,
         uses: &[Use<'_>],

@@ -30,7 +30,7 @@ pub struct LoadedPrimary {
 
 /// The auth session that is kept from call to call on a TPM of our own.
 pub struct KeptSession {
-    /// The session.
+    /// The auth session.
     pub session: AuthSession,
     /// The Name of the primary key it is salted to.
     pub salted_to: Vec<u8>,
@@ -96,7 +96,7 @@ impl Loaded {
         self.primaries.push((hierarchy, primary));
     }
 
-    /// An object or session that must not survive the turn.
+    /// An object or auth session that must not survive the turn.
     pub fn add_temporary(&mut self, handle: u32) {
         self.temporary.push(handle);
     }
@@ -116,7 +116,7 @@ impl Loaded {
         self.kept.take()
     }
 
-    /// Keeps a session.
+    /// Keeps an auth session.
     pub fn keep(&mut self, session: KeptSession) {
         self.kept = Some(session);
     }

@@ -20,7 +20,7 @@
 //! | `public.rs` | public areas: templates, Names, public keys |
 //! | `exchange.rs` | one command and its response |
 //! | `answer.rs` | what the response's parameters say |
-//! | `auth_session.rs` | the TPM's sessions: salt, HMAC, parameter encryption |
+//! | `auth_session.rs` | auth sessions: salt, HMAC, parameter encryption |
 //! | `encryption_rules.rs` | which parameter of which command must be encrypted |
 //! | `rc.rs` | `TPM_RC` to `CKR_` |
 //! | `wire.rs` | the bounded reader and the writer |

@@ -363,8 +363,8 @@ impl Turn<'_> {
 
     /// Sends one command with a key that stays loaded, unless its policy asks for approval.
     ///
-    /// Alone, the kept salted session authorizes; behind a resource manager a new unsalted one, which a key's
-    /// authValue of 32 random bytes makes as strong.
+    /// Alone, the kept salted auth session authorizes; behind a resource manager a new unsalted one,
+    /// which a key's authValue of 32 random bytes makes as strong.
     pub(super) fn with_key(
         &mut self,
         key: &Key<'_>,

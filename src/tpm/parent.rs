@@ -124,7 +124,7 @@ impl Turn<'_> {
     }
 
     /// Sends a command that a hierarchy authorizes. A non-empty authorization value never travels:
-    /// it is proved in a session salted to a primary key of the null hierarchy.
+    /// it is proved in an auth session salted to a primary key of the null hierarchy.
     pub(super) fn send_as_hierarchy(
         &mut self,
         command: Command,
@@ -208,7 +208,7 @@ impl Turn<'_> {
         Ok(AuthSession::opened(response.handle, salt, &nonce, nonce_tpm, policy)?)
     }
 
-    /// Runs `body` with a session and the attributes it is to be used with, then keeps the session.
+    /// Runs `body` with an auth session and the attributes it is to be used with, then keeps it.
     /// Behind a resource manager the `last` command ends it.
     pub(super) fn in_session<T>(
         &mut self,
@@ -221,7 +221,7 @@ impl Turn<'_> {
         let result = body(self, &mut kept.session, attributes);
         match &result {
             Ok(_) if ends => {}
-            // An error answer changes no nonce: the session is in step.
+            // An error answer changes no nonce: the auth session is in step.
             Ok(_) | Err(Failure::Rc(..) | Failure::Tried(..) | Failure::Refused(_)) => {
                 self.state.loaded.keep(kept);
             }

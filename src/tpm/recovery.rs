@@ -24,8 +24,8 @@ pub enum Repeat {
 }
 
 impl Turn<'_> {
-    /// Makes `attempt`, and makes it again where that mends what went wrong: an object or session
-    /// that is gone, a TPM that is full, an auth session out of step, a lost connection; each once
+    /// Makes `attempt`, and makes it again where that mends what went wrong: an object or auth
+    /// session that is gone, a TPM that is full, an auth session out of step, a lost connection; each once
     /// (a full TPM until nothing of ours is left to evict).
     pub(super) fn attempt<T>(
         &mut self,
