@@ -14,12 +14,18 @@ mod call;
 mod common;
 #[path = "model/drive.rs"]
 mod drive;
+#[path = "model/drive_keys.rs"]
+mod drive_keys;
 #[path = "model/drive_signed.rs"]
 mod drive_signed;
 #[path = "model/dual.rs"]
 mod dual;
 #[path = "model/judge.rs"]
 mod judge;
+#[path = "model/key_refusals.rs"]
+mod key_refusals;
+#[path = "model/keys.rs"]
+mod keys;
 #[path = "model/mac.rs"]
 mod mac;
 #[path = "model/mac_refusals.rs"]
@@ -38,6 +44,8 @@ mod openings;
 mod operations;
 #[path = "model/pick.rs"]
 mod pick;
+#[path = "model/pick_keys.rs"]
+mod pick_keys;
 #[path = "model/pick_message.rs"]
 mod pick_message;
 #[path = "model/pick_signed.rs"]

@@ -11,6 +11,7 @@ use super::dual::Dual;
 use super::mac::MACS;
 use super::mechanism::{Mechanism, Parameter};
 use super::openings::openings;
+use super::pick_keys::KeyAct;
 use super::step::{Kind, Room};
 use super::templates::*;
 use crate::common::p11::Attr;
@@ -141,6 +142,8 @@ pub enum Call {
         room: Room,
     },
     Final(SessionPick, KindPick, Room, SignaturePick),
+    /// A secret key is generated, wrapped, unwrapped or derived.
+    Key(SessionPick, KeyAct, u8, Room),
     /// Saves the operation that is there.
     GetState(SessionPick, Room),
     /// Restores one that was saved, or what is none.
@@ -249,6 +252,8 @@ fn objects() -> impl Strategy<Value = Call> {
             .prop_map(|(session, object, wanted)| Get(session, object, wanted)),
         12 => (session(), object(), vec(change(), 1..3))
             .prop_map(|(session, object, template)| Set(session, object, template)),
+        4 => (session(), KeyAct::any(), any::<u8>(), room())
+            .prop_map(|(session, act, which, room)| Key(session, act, which, room)),
         2 => (session(), any::<bool>(), 0u8..3)
             .prop_map(|(session, token, label)| GeneratePair { session, token, label }),
     ]

@@ -7,6 +7,7 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
+use super::drive_keys::key;
 use super::drive_signed::signed;
 use super::messages::{Head, MessageCall};
 use super::state::Model;
@@ -77,6 +78,7 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         Step::Dual { session, dual, data, room } => {
             output(*room, |out| p.part_raw(dual.part(), *session, data, out))
         }
+        Step::Key { session, call } => key(p, *session, call),
         Step::GetState { session, room } => output(*room, |out| {
             let (buffer, mut len) = match out {
                 Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
@@ -146,11 +148,11 @@ pub fn raw_answer(rv: CK_RV) -> Answer {
     Answer { rv, given: Given::Nothing }
 }
 
-fn one(result: Rv<CK_OBJECT_HANDLE>) -> Rv<Vec<CK_OBJECT_HANDLE>> {
+pub fn one(result: Rv<CK_OBJECT_HANDLE>) -> Rv<Vec<CK_OBJECT_HANDLE>> {
     result.map(|handle| vec![handle])
 }
 
-fn born(p: &P11, session: CK_SESSION_HANDLE, result: Rv<Vec<CK_OBJECT_HANDLE>>) -> Answer {
+pub fn born(p: &P11, session: CK_SESSION_HANDLE, result: Rv<Vec<CK_OBJECT_HANDLE>>) -> Answer {
     answer(result.map(|handles| {
         Given::Born(handles.into_iter().map(|handle| read(p, session, handle)).collect())
     }))

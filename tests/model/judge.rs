@@ -286,6 +286,7 @@ impl Step {
             | Self::VerifyFinal { session, .. }
             | Self::Message { session, .. }
             | Self::Signed { session, .. }
+            | Self::Key { session, .. }
             | Self::GetState { session, .. }
             | Self::SetState { session, .. }
             | Self::Cancel { session, .. }

@@ -32,7 +32,13 @@ impl Model {
     }
 
     /// What a session must be to make an object that is so.
-    fn may_write(&self, session: &Session, token: bool, private: bool, rules: &mut Rules) {
+    pub(super) fn may_write(
+        &self,
+        session: &Session,
+        token: bool,
+        private: bool,
+        rules: &mut Rules,
+    ) {
         rules
             .must(token && !session.rw, CKR_SESSION_READ_ONLY)
             .must(private && !self.user_in(session.slot), CKR_USER_NOT_LOGGED_IN);
@@ -224,7 +230,11 @@ impl Model {
                 .may(fixed, CKR_ATTRIBUTE_READ_ONLY);
         }
         if rules.judge(answer.rv)? {
-            self.objects[number].attributes.extend(asked);
+            let object = &mut self.objects[number];
+            object.attributes.extend(asked);
+            if object.is_secret() && (object.flag(CKA_SENSITIVE) || !object.flag(CKA_EXTRACTABLE)) {
+                object.attributes.remove(&CKA_VALUE);
+            }
         }
         Ok(())
     }
@@ -268,7 +278,7 @@ impl Model {
 
     /// Takes a new object in: what the template and the source say must have come true, the rest
     /// is believed.
-    fn bear(
+    pub(super) fn bear(
         &mut self,
         session: CK_SESSION_HANDLE,
         born: &Born,
@@ -308,7 +318,7 @@ impl Model {
 }
 
 /// The template as a map; the same attribute with two values is refused, with the same it is not.
-fn collect(template: &[Attr], rules: &mut Rules) -> BTreeMap<CK_ATTRIBUTE_TYPE, Vec<u8>> {
+pub fn collect(template: &[Attr], rules: &mut Rules) -> BTreeMap<CK_ATTRIBUTE_TYPE, Vec<u8>> {
     let mut map = BTreeMap::new();
     for Attr(kind, value) in template {
         let before = map.insert(*kind, value.clone());
@@ -318,7 +328,7 @@ fn collect(template: &[Attr], rules: &mut Rules) -> BTreeMap<CK_ATTRIBUTE_TYPE, 
 }
 
 /// A CK_BBOOL is one byte.
-fn bad_flags(template: &[Attr], rules: &mut Rules) {
+pub fn bad_flags(template: &[Attr], rules: &mut Rules) {
     let bad = |Attr(kind, value): &Attr| {
         let flag = matches!(
             *kind,
@@ -388,7 +398,7 @@ fn change(object: &Object, kind: CK_ATTRIBUTE_TYPE, value: &[u8], rules: &mut Ru
 }
 
 /// The new objects of a successful call.
-fn born<const N: usize>(answer: &Answer) -> Verdict<[&Born; N]> {
+pub fn born<const N: usize>(answer: &Answer) -> Verdict<[&Born; N]> {
     let Given::Born(all) = &answer.given else { return Err("no new object".into()) };
     let all: Vec<&Born> = all.iter().collect();
     all.try_into().map_err(|_| format!("not {N} new objects"))

@@ -8,6 +8,7 @@ use super::call::*;
 use super::dual::Dual;
 use super::mac::MACS;
 use super::mechanism::Mechanism;
+use super::pick_keys::KeyAct;
 use super::step::{Kind, Room};
 
 const FIRST: SessionPick = SessionPick::Open(0);
@@ -49,7 +50,8 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just([found.clone(), messages(Kind::Decrypt)].concat()),
         1 => Just([found.clone(), signed_messages()].concat()),
         1 => Just([found.clone(), macs()].concat()),
-        1 => Just([found, asked()].concat()),
+        1 => Just([found.clone(), asked()].concat()),
+        1 => Just([found, keys()].concat()),
         1 => Just(saved()),
     ]
 }
@@ -144,7 +146,7 @@ fn macs() -> Vec<Call> {
     let data = DataPick::Suitable(1);
     let mut calls = Vec::new();
     for ckm in MACS {
-        let begin = |kind| Call::Begin(FIRST, kind, Mechanism::suitable(ckm), KeyPick::Fit(0));
+        let begin = |kind| Call::Begin(FIRST, kind, Mechanism::suitable(ckm), KeyPick::Fit(1));
         let whole = |pick| Call::OneShot(FIRST, ACTIVE, data, Room::Enough, pick);
         let (genuine, wrong) = (SignaturePick::Genuine(0), SignaturePick::Wrong);
         calls.extend([begin(Kind::Sign), whole(genuine), begin(Kind::Verify), whole(genuine)]);
@@ -198,4 +200,11 @@ fn saved() -> Vec<Call> {
         restore(0),
         last(),
     ]
+}
+
+/// Keys generated, wrapped, unwrapped and derived; of each kind twice, then with a fault.
+fn keys() -> Vec<Call> {
+    let acts = KeyAct::ALL.into_iter();
+    let each = acts.flat_map(|act| [1, 2, 14].map(|which| (act, which)));
+    each.map(|(act, which)| Call::Key(FIRST, act, which, Room::Enough)).collect()
 }

@@ -98,6 +98,7 @@ impl Model {
             Step::Message { session, encrypts, call } => {
                 self.judge_message(*session, *encrypts, call, answer)
             }
+            Step::Key { session, call } => self.judge_key(*session, call, answer),
             Step::GetState { session, room } => self.save_state(*session, *room, answer),
             Step::SetState { session, bytes, key } => {
                 self.restore_state(*session, bytes, *key, answer)

@@ -73,9 +73,11 @@ impl Model {
         let key_type = service(ckm).map_or(CKK_EC, |service| service.key_type);
         let fits = self.handles.iter().filter(|(_, number)| {
             let object = &self.objects[**number];
+            let (class, usage) = kind.key(key_type);
             object.slot == slot
-                && object.class() == kind.key(key_type).0
+                && object.class() == class
                 && object.ulong(CKA_KEY_TYPE) == Some(key_type)
+                && (object.flag(usage) || which.is_multiple_of(8))
         });
         let asks = |number: &usize| self.objects[*number].flag(CKA_ALWAYS_AUTHENTICATE);
         // Those that ask for the PIN are for who tells it.

@@ -223,6 +223,9 @@ impl Model {
                     Step::Final { session, kind, room: *room }
                 }
             }
+            Call::Key(session, act, which, room) => {
+                return self.pick_key_call(s(session), *act, *which, *room);
+            }
             Call::GetState(session, room) => Step::GetState { session: s(session), room: *room },
             Call::SetState(session, which) => {
                 let session = s(session);
@@ -305,6 +308,7 @@ impl Call {
             | Self::Update(session, ..)
             | Self::BeginDual(session, ..)
             | Self::Dual(session, ..)
+            | Self::Key(session, ..)
             | Self::GetState(session, ..)
             | Self::SetState(session, ..)
             | Self::Message { session, .. }

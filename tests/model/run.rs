@@ -22,6 +22,7 @@ const CALLS: usize = 50;
 
 /// The values of each token's secret keys.
 const AES_KEY: &[u8] = b"sixteen secrets!";
+const KEK: &[u8] = b"wraps and opens.";
 const GENERIC_KEY: &[u8] = b"what MACs are made with";
 
 /// Two tokens with a key pair or key of each type, and what was in the store when they were made.
@@ -125,6 +126,10 @@ impl Bench {
                 let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
                 format!("C_Message{kind:?} {which}")
             }
+            Step::Key { call, .. } => {
+                let which = format!("{call:?}");
+                which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
+            }
             Step::Dual { dual, .. } => format!("C_{dual:?}Update"),
             Step::Final { kind, .. } => format!("C_{kind:?}Final"),
             Step::Update { kind, .. } => format!("C_{kind:?}Update"),
@@ -141,7 +146,7 @@ impl Bench {
     /// That the sequences met what they are for: each call was tried, went well and was refused.
     fn assert_thorough(&self) {
         let tally = self.tally.borrow();
-        assert!(tally.len() >= 77, "not all calls were made: {tally:#?}");
+        assert!(tally.len() >= 81, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
             assert!(*well > 0, "{name} never went well: {tally:#?}");
             // Nothing here stands in its way.
@@ -200,17 +205,22 @@ fn asking_pairs(p: &P11, session: CK_SESSION_HANDLE) -> [(CK_OBJECT_HANDLE, CK_O
     ]
 }
 
-/// An AES key and one for HMACs, with their values.
-fn secret_keys(p: &P11, session: CK_SESSION_HANDLE) -> [(CK_OBJECT_HANDLE, &'static [u8]); 2] {
+/// An AES key, one that wraps, and one for HMACs and derivations that may leave; with their values.
+fn secret_keys(p: &P11, session: CK_SESSION_HANDLE) -> [(CK_OBJECT_HANDLE, &'static [u8]); 3] {
     let key = |key_type: CK_KEY_TYPE, value: &'static [u8], usages: &[CK_ATTRIBUTE_TYPE]| {
         let numbers = [ulong(CKA_CLASS, CKO_SECRET_KEY), ulong(CKA_KEY_TYPE, key_type)];
-        let on = [&[CKA_TOKEN, CKA_PRIVATE, CKA_SENSITIVE, CKA_SIGN, CKA_VERIFY], usages].concat();
+        let on = [&[CKA_TOKEN, CKA_PRIVATE], usages].concat();
         let on: Vec<Attr> = on.into_iter().map(|on| flag(on, true)).collect();
-        let off = flag(CKA_EXTRACTABLE, false);
-        let named = [off, bytes(CKA_VALUE, value), bytes(CKA_LABEL, b"pair")];
-        (p.create(session, &[&numbers[..], &on, &named].concat()).unwrap(), value)
+        let open = key_type == CKK_GENERIC_SECRET;
+        let open = [flag(CKA_EXTRACTABLE, open), flag(CKA_SENSITIVE, !open)];
+        let named = [bytes(CKA_VALUE, value), bytes(CKA_LABEL, b"pair")];
+        (p.create(session, &[&numbers[..], &on, &open, &named].concat()).unwrap(), value)
     };
-    [key(CKK_AES, AES_KEY, &[CKA_ENCRYPT, CKA_DECRYPT]), key(CKK_GENERIC_SECRET, GENERIC_KEY, &[])]
+    [
+        key(CKK_AES, AES_KEY, &[CKA_SIGN, CKA_VERIFY, CKA_ENCRYPT, CKA_DECRYPT]),
+        key(CKK_AES, KEK, &[CKA_WRAP, CKA_UNWRAP]),
+        key(CKK_GENERIC_SECRET, GENERIC_KEY, &[CKA_SIGN, CKA_VERIFY, CKA_DERIVE]),
+    ]
 }
 
 /// All files below a directory, with what is in them.

@@ -4,6 +4,7 @@
 use cryptoki_sys::*;
 
 use super::dual::Dual;
+use super::keys::KeyCall;
 use super::mechanism::Mechanism;
 use super::messages::MessageCall;
 use super::signed::SignedCall;
@@ -180,6 +181,11 @@ pub enum Step {
         kind: Kind,
         call: SignedCall,
     },
+    /// One that makes a secret key or gives one away.
+    Key {
+        session: CK_SESSION_HANDLE,
+        call: KeyCall,
+    },
     GetState {
         session: CK_SESSION_HANDLE,
         room: Room,
@@ -263,7 +269,7 @@ pub struct Born {
 }
 
 /// The attributes that the model follows.
-pub const READ: [CK_ATTRIBUTE_TYPE; 26] = [
+pub const READ: [CK_ATTRIBUTE_TYPE; 29] = [
     CKA_CLASS,
     CKA_UNIQUE_ID,
     CKA_TOKEN,
@@ -283,6 +289,9 @@ pub const READ: [CK_ATTRIBUTE_TYPE; 26] = [
     CKA_VERIFY,
     CKA_ENCRYPT,
     CKA_DECRYPT,
+    CKA_WRAP,
+    CKA_UNWRAP,
+    CKA_DERIVE,
     CKA_SENSITIVE,
     CKA_EXTRACTABLE,
     CKA_ALWAYS_SENSITIVE,
