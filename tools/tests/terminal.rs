@@ -87,6 +87,23 @@ fn a_question_that_is_interrupted_leaves_a_terminal_that_shows_what_is_typed() {
 }
 
 #[test]
+fn a_question_that_a_signal_ends_leaves_a_terminal_that_shows_what_is_typed() {
+    let rig = Rig::with_token();
+    let ask = format!("{PROGRAM} key list --login");
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
+        // From elsewhere, while the question waits: the terminal says so by not echoing.
+        let kill = format!(
+            "tty=$(tty); ({ask} & echo $! >asking; wait $!; echo code $? >ended) & \
+             while stty -F \"$tty\" -a | grep -q ' echo '; do :; done; \
+             kill -{signal} $(cat asking); wait; cat ended; stty -a"
+        );
+        let shown = answered(&rig, &kill, "nobody answers", "");
+        assert!(shown.contains(&format!("code {code}")), "{signal}: {shown}");
+        assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{signal}: {shown}");
+    }
+}
+
+#[test]
 fn a_pin_that_was_not_typed_costs_no_try() {
     let rig = Rig::with_token();
     for keys in ["\n", "\x04", "12\x1a34\n"] {
