@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `environment.rs` | the environment as a library may trust it, setuid hosts included |
 //! | `directory.rs` | where the store lies, and whether others could have changed it |
+//! | `descriptor.rs` | descriptors that we were started with |
 //! | `file.rs` | small files of an administrator: the configuration, authorization values |
 //! | `log.rs` | where log lines go: nowhere, a file, syslog, stderr when asked |
 //! | `panic.rs` | a panic's text goes to the log, never to the host's stderr |
@@ -13,6 +14,7 @@
 //!
 //! Errors here are `std::io::Error` and this folder's own; the layers above name a `CKR_` for them.
 
+pub mod descriptor;
 pub mod directory;
 pub mod environment;
 pub mod file;

@@ -3,9 +3,12 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
+use hierarkey::os::descriptor::inherited;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Kind, Result, plain};
@@ -33,9 +36,10 @@ macro_rules! secret {
                 long = $fd,
                 id = $fd,
                 value_name = "NUMBER",
+                value_parser = parse_descriptor,
                 help = concat!("Open file descriptor to read the ", $what, " from")
             )]
-            fd: Option<u32>,
+            fd: Option<Descriptor>,
         }
 
         impl $name {
@@ -44,7 +48,7 @@ macro_rules! secret {
                     what: $what,
                     credential: $credential,
                     file: self.file.clone(),
-                    fd: self.fd,
+                    fd: self.fd.clone(),
                 }
             }
         }
@@ -56,12 +60,36 @@ secret!(OfficerPin, "security officer PIN", "hierarkey.so-pin", "so-pin-file", "
 secret!(NewPin, "new PIN", "hierarkey.new-pin", "new-pin-file", "new-pin-fd");
 secret!(Passphrase, "passphrase", "hierarkey.passphrase", "passphrase-file", "passphrase-fd");
 
+/// A descriptor that the command line names, taken while nothing else is open that could be meant by
+/// its number.
+#[derive(Clone, Debug)]
+pub struct Descriptor {
+    number: i32,
+    open: Option<Arc<OwnedFd>>,
+}
+
+fn parse_descriptor(number: &str) -> std::result::Result<Descriptor, String> {
+    let number = number.parse().ok().filter(|number| *number >= 0);
+    let number = number.ok_or("a descriptor is a number, like the 3 of 3<FILE")?;
+    Ok(Descriptor { number, open: inherited(number).ok().map(Arc::new) })
+}
+
+impl Descriptor {
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let name = format!("descriptor {}", self.number);
+        let failed = |why: &str| Failure::new(Kind::Pin, format!("{name}: {why}"));
+        let open = self.open.as_ref().ok_or_else(|| failed("is not open"))?;
+        let copy = open.try_clone().map_err(|error| failed(&plain(&error)))?;
+        read_all(copy.into(), &name)
+    }
+}
+
 /// Where one secret comes from.
 pub struct Source {
     pub what: &'static str,
     pub credential: &'static str,
     pub file: Option<PathBuf>,
-    pub fd: Option<u32>,
+    pub fd: Option<Descriptor>,
 }
 
 impl Source {
@@ -94,8 +122,8 @@ impl Source {
         if let Some(path) = &self.file {
             return read(path).map(Some);
         }
-        if let Some(fd) = self.fd {
-            return read(Path::new(&format!("/proc/self/fd/{fd}"))).map(Some);
+        if let Some(descriptor) = &self.fd {
+            return descriptor.read().map(Some);
         }
         // systemd.exec(5), "Credentials": the variable names a directory, not a secret.
         let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else { return Ok(None) };
@@ -137,22 +165,25 @@ impl Source {
 
 /// The secret in a file; one newline at its end is not part of it.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let failed = |error: std::io::Error| {
-        Failure::new(Kind::Pin, format!("{}: {}", path.display(), plain(&error)))
-    };
+    let name = path.display().to_string();
+    let file = File::open(path)
+        .map_err(|error| Failure::new(Kind::Pin, format!("{name}: {}", plain(&error))))?;
+    read_all(file, &name)
+}
+
+fn read_all(file: File, name: &str) -> Result<Zeroizing<Vec<u8>>> {
+    let failed = |why: &str| Failure::new(Kind::Pin, format!("{name}: {why}"));
     // One allocation: growing would leave copies of a secret behind.
     let mut secret = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
-    let file = File::open(path).map_err(failed)?;
-    file.take(LIMIT as u64 + 1).read_to_end(&mut secret).map_err(failed)?;
+    file.take(LIMIT as u64 + 1).read_to_end(&mut secret).map_err(|error| failed(&plain(&error)))?;
     if secret.len() > LIMIT {
-        let why = format!("{}: too long for a secret", path.display());
-        return Err(Failure::new(Kind::Pin, why));
+        return Err(failed("too long for a secret"));
     }
     if secret.last() == Some(&b'\n') {
         secret.pop();
     }
     if secret.is_empty() {
-        return Err(Failure::new(Kind::Pin, format!("{}: is empty", path.display())));
+        return Err(failed("is empty"));
     }
     Ok(secret)
 }

@@ -4,6 +4,9 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 use common::table::{OF_OFFICER, OF_USER, contents, init, prepared, with_pin};
 use common::{PROGRAM, Rig, finish, judge_refusal};
@@ -40,6 +43,28 @@ fn a_wrong_or_missing_pin_is_exit_4_and_changes_nothing() {
         rig.refused(words, 4);
     }
     assert!(before == (rig.stored(), contents(&rig)), "something was changed");
+}
+
+#[test]
+fn a_descriptor_is_the_one_that_was_given_and_no_other() {
+    let rig = Rig::with_token();
+    // What the tool opens for itself gets the lowest numbers: none is taken for the caller's.
+    let without = "exec \"$0\" \"$@\" 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
+    for number in 3..10 {
+        let mut command = rig.command("sh");
+        command.args(["-c", without, PROGRAM, "key", "list", "--pin-fd", &number.to_string()]);
+        let said = judge_refusal(&[without], &finish(command), 4);
+        assert!(said.contains(&format!("descriptor {number}: is not open")), "{said}");
+    }
+    assert_eq!(rig.json(&["lockout", "show"])["tries_left"], 1000, "a PIN was tried");
+    // A socket, which is what some programs make of a child's input, and has no name to be opened by.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (&ours).write_all(b"user-pin-1\n").unwrap();
+    drop(ours);
+    let mut command = rig.command(PROGRAM);
+    command.args(["key", "list", "--pin-fd", "0"]).stdin(OwnedFd::from(theirs));
+    let outcome = finish(command);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
 }
 
 #[test]
