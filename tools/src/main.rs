@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `failure.rs`, `output.rs` | exit codes; text, JSON and files |
 //! | `pin.rs`, `prompt.rs` | where secrets come from |
-//! | `token_session.rs`, `slot.rs` | PKCS#11's calls on one token |
+//! | `token_session.rs`, `slot.rs`, `turn.rs` | PKCS#11's calls on one token, one tool at a time |
 //! | `name.rs`, `uri.rs` | how people and programs name an object |
 //! | `key/`, `cert.rs`, `object.rs` | what is on a token |
 //! | `token.rs`, `lockout.rs`, `random.rs` | the token itself and its TPM |
@@ -38,6 +38,7 @@ mod slot;
 mod status;
 mod token;
 mod token_session;
+mod turn;
 mod uri;
 
 use std::io::Write;

@@ -255,6 +255,7 @@ fn put(out: Output, admin: &Admin, arguments: &PutArguments) -> Result<()> {
     check_label(&arguments.label)?;
     let value = read_limited(&arguments.file, LIMIT)?;
     let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
+    let _turn = session.turn();
     let name = Name::Label(arguments.label.clone());
     if !name.all(&session, &[CKO_DATA])?.is_empty() {
         return Err(Failure::input(format!(

@@ -18,6 +18,7 @@ use crate::output::{Output, Report, Style, visible};
 use crate::pin::{self, NewPin, OfficerPin, UserPin};
 use crate::slot::{Slot, Where};
 use crate::token_session::{Session, no_tpm, why_absent};
+use crate::turn::Turn;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -166,19 +167,24 @@ fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
     let id = slot_of(hierarchy);
     let label = &arguments.label;
     if label.is_empty() || label.len() > 32 || label.chars().any(char::is_control) {
-        let why = "a label has 1 to 32 bytes, at most 32 bytes of UTF-8, and no control characters";
+        let why = "a token's label has 1 to 32 bytes (UTF-8) and no control characters";
         return Err(Failure::input(why));
     }
     let wanted = admin.wants_auth(hierarchy).map_err(|error| no_tpm(admin, &error))?;
     admin.store_readable()?;
     let provider = admin.provider();
-    let there = provider.token_info(id).is_ok_and(|info| info.flags & CKF_TOKEN_INITIALIZED != 0);
-    if there && !arguments.destroy_keys {
-        return Err(Failure::input(
-            "the slot has a token already: with --destroy-keys a new one takes its place, and the \
-             old one's security officer PIN is needed for that",
-        ));
-    }
+    let replaces = || {
+        let info = provider.token_info(id);
+        let there = info.is_ok_and(|info| info.flags & CKF_TOKEN_INITIALIZED != 0);
+        if there && !arguments.destroy_keys {
+            return Err(Failure::input(
+                "the slot has a token already: with --destroy-keys a new one takes its place, and \
+                 the old one's security officer PIN is needed for that",
+            ));
+        }
+        Ok(there)
+    };
+    let there = replaces()?;
     if arguments.hierarchy_auth_file.is_some() || wanted {
         let source = pin::Source {
             what: "hierarchy authorization",
@@ -194,6 +200,8 @@ fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
     if !there {
         check_length(&so_pin)?;
     }
+    let _turn = Turn::take(admin);
+    replaces()?;
     out.working("the TPM makes the token", || {
         provider.init_token(id, &so_pin, blank_padded(label)).map_err(|error| {
             if error.ck_rv() == CKR_PIN_INCORRECT {

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::failure::{Failure, Kind, Result};
 use crate::pin::Source;
 use crate::slot::Slot;
+use crate::turn::Turn;
 
 pub type Handle = CK_OBJECT_HANDLE;
 
@@ -95,6 +96,11 @@ impl<'a> Session<'a> {
 
     pub fn login(&self, who: CK_USER_TYPE, pin: &[u8]) -> Result<()> {
         self.call(|call| call.login(who, pin)).map_err(|error| self.about_pin(who, error))
+    }
+
+    /// Looks at what is on the token and changes it while no other `hierarkey` does.
+    pub fn turn(&self) -> Turn {
+        Turn::take(self.admin)
     }
 
     /// A failure about a PIN says how many tries are left.

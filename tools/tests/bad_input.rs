@@ -68,6 +68,19 @@ fn a_descriptor_is_the_one_that_was_given_and_no_other() {
 }
 
 #[test]
+fn a_key_is_not_called_what_names_another() {
+    let rig = Rig::with_token();
+    let before = rig.stored();
+    rig.openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "ec.pem"]);
+    for label in ["id:01", "id:", "id:xyz", "uid:1"] {
+        rig.refused(&with_pin(&["key", "generate", label], "pin"), 8);
+        rig.refused(&with_pin(&["key", "import", "ec.pem", "--label", label], "pin"), 8);
+        rig.refused(&with_pin(&["object", "put", label, "ec.pem"], "pin"), 8);
+    }
+    assert!(before == rig.stored(), "something was changed");
+}
+
+#[test]
 fn wrong_files_are_exit_8_and_change_nothing() {
     let rig = prepared();
     rig.openssl(&["genpkey", "-algorithm", "ed25519", "-out", "ed25519.pem"]);

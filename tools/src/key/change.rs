@@ -58,6 +58,7 @@ impl Report for DeletedReport {
 pub fn rename(out: Output, admin: &Admin, arguments: &RenameArguments) -> Result<()> {
     check_label(&arguments.label)?;
     let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
+    let _turn = session.turn();
     let mut key = info::one(&session, &arguments.key)?;
     let classes = [CKO_PRIVATE_KEY, CKO_SECRET_KEY, CKO_PUBLIC_KEY];
     if !Name::Label(arguments.label.clone()).all(&session, &classes)?.is_empty() {

@@ -8,7 +8,7 @@ use hierarkey::object::template::RawAttribute;
 use super::info::{self, CURVES, Key};
 use super::list::KeyReport;
 use crate::failure::{Failure, Result};
-use crate::name::{self, Id};
+use crate::name::{self, Id, Name};
 use crate::output::Output;
 use crate::slot::AsUser;
 use crate::token_session::{Handle, Session, bytes, flag, plain, ulong};
@@ -131,12 +131,17 @@ pub fn check_label(label: &str) -> Result<()> {
     if label.is_empty() || label.len() > 128 || label.chars().any(char::is_control) {
         return Err(Failure::input("a label has 1 to 128 bytes and no control characters"));
     }
+    if !matches!(label.parse(), Ok(Name::Label(_))) {
+        let why = "a label does not begin with id: or uid:, which name a key by its CKA_ID or CKA_UNIQUE_ID";
+        return Err(Failure::input(why));
+    }
     Ok(())
 }
 
 /// Makes the key in the TPM, with all its objects or none.
 pub fn make(session: &Session<'_>, wanted: &Wanted<'_>) -> Result<Key> {
     check_label(wanted.label)?;
+    let _turn = session.turn();
     info::must_be_new(session, wanted.label, &wanted.id)?;
     let uses = if wanted.uses.is_empty() { &[wanted.kind.default_use()] } else { wanted.uses };
     let common = || {

@@ -81,6 +81,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let certificates = if arguments.no_certificates { Vec::new() } else { certificates };
     let session = Session::of_user(admin, arguments.who.at.slot, &arguments.who.pin.source())?;
     let id = arguments.id.clone().map_or_else(new_id, |id| Ok(id.0))?;
+    let _turn = session.turn();
     info::must_be_new(&session, &arguments.label, &id)?;
     let uses: &[Use] = if arguments.uses.is_empty() { &[Use::Sign] } else { &arguments.uses };
     let names = Names { label: &arguments.label, id: &id };
