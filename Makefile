@@ -32,7 +32,7 @@ built  ?= $(target)/release
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny bench compare soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny fuzz bench compare soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ doc: ## the source's documentation, warnings denied
 deny: ## licences, bans and sources of the dependencies
 	@tools/setup.sh deny
 	$(CARGO) deny --log-level error check licenses bans sources
+
+fuzz: ## the fuzz targets, FUZZ_SECONDS each (60; 0: their seeds only); some alone: fuzz/run.sh TARGET...
+	@tools/setup.sh fuzz
+	fuzz/run.sh
 
 bench: ## each mechanism's rate and TPM commands; signatures beside the bare TPM; start and search
 	@tools/setup.sh test

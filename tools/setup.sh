@@ -12,6 +12,7 @@
 #   tools/setup.sh packages  demo, deb, and what a clean root is made of
 #   tools/setup.sh lint      build, rustfmt and clippy
 #   tools/setup.sh deny      cargo-deny
+#   tools/setup.sh fuzz      demo, and cargo-fuzz
 #
 # Nothing is asked, nothing is upgraded. As an ordinary user it calls sudo, and only if a package is
 # missing. On a system without apt-get it names what is missing and goes on: a build says by itself
@@ -21,6 +22,7 @@ set -euo pipefail
 # Tools that cargo builds. Pinned, so that a release of theirs does not change what a build says.
 nextest_version=0.9.114
 deny_version=0.20.2
+fuzz_version=0.13.2
 deb_version=3.8.0
 
 build_packages="build-essential pkg-config ca-certificates libtss2-dev"
@@ -196,8 +198,14 @@ main() {
             cargo_on_path
             cargo_tool deny cargo-deny "$deny_version"
             ;;
+        fuzz)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages util-linux
+            cargo_on_path
+            cargo_tool fuzz cargo-fuzz "$fuzz_version"
+            ;;
         *)
-            say "build, demo, test, bench, suites, vm, deb, packages, lint or deny?"
+            say "build, demo, test, bench, suites, vm, deb, packages, lint, deny or fuzz?"
             return 2
             ;;
     esac

@@ -221,7 +221,8 @@ impl AuthSession {
         hmac: &[u8],
     ) -> Result<()> {
         let expected = self.hmac(auth, hash, nonce_tpm, nonce_caller, &[], attributes)?;
-        if !bool::from(expected.ct_eq(hmac)) {
+        // A fuzzer does not know the key, and wants to reach what lies behind: `cargo fuzz` sets this.
+        if !cfg!(fuzzing) && !bool::from(expected.ct_eq(hmac)) {
             return Err(Error::new(CKR_DEVICE_ERROR, "a response of the TPM was altered"));
         }
         self.nonce_tpm = nonce_tpm.to_vec();
