@@ -121,6 +121,8 @@ pub fn finalize() -> Result<()> {
         provider.close(hierarchy, |table| Ok(table.close_all(hierarchy)))?;
     }
     provider.engine.close();
+    drop(provider);
+    crate::os::log::uninstall();
     Ok(())
 }
 

@@ -69,6 +69,12 @@ pub fn install(settings: &LogSettings) {
     }
 }
 
+/// Sends no line anywhere from now on, and keeps nothing of the settings: memory that a static holds
+/// when the library is unloaded is lost to its host.
+pub fn uninstall() {
+    install(&LogSettings::default());
+}
+
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // What the crates below say is repeated by our own errors; what they might say of secrets

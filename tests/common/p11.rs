@@ -73,6 +73,16 @@ impl P11 {
         }
     }
 
+    /// Unloads what `load` loaded.
+    pub fn unload(self) {
+        let Self { list, _library: library } = self;
+        // SAFETY: both were leaked by `load`, and nobody else has them.
+        unsafe {
+            drop(Box::from_raw(ptr::from_ref(list).cast_mut()));
+            Box::from_raw(ptr::from_ref(library).cast_mut()).close().unwrap();
+        }
+    }
+
     /// Loads and initialises it.
     pub fn start() -> Self {
         let p11 = Self::load();
