@@ -133,7 +133,8 @@ impl<'a> Session<'a> {
     }
 
     fn ask_facts(&self) -> Result<TokenFacts> {
-        let info = self.admin.provider().token_info(slot_of(self.slot.hierarchy()))?;
+        let info = self.admin.provider().token_info(slot_of(self.slot.hierarchy()));
+        let info = info.map_err(|error| why_absent(self.admin, error))?;
         if info.flags & CKF_TOKEN_INITIALIZED == 0 {
             // The module shows a store that it cannot read as an empty slot; here the reason counts.
             self.admin.store_readable()?;

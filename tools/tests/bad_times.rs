@@ -50,6 +50,26 @@ fn without_a_tpm_every_command_is_exit_3_and_says_so() {
 }
 
 #[test]
+fn a_process_without_descriptors_is_told_so() {
+    let rig = prepared();
+    let mut refused = 0;
+    for limit in 3..10 {
+        for words in [&["key", "list"][..], &with_pin(&["key", "test", "k"], "pin")] {
+            let mut command = rig.command("prlimit");
+            command.arg(format!("--nofile={limit}:{limit}")).arg(PROGRAM).args(words);
+            let outcome = finish(command);
+            if outcome.code != 0 && !outcome.stderr.contains("shared libraries") {
+                let said = judge_refusal(words, &outcome, 3);
+                assert!(said.contains("Too many open files"), "{limit}: {said}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0, "none of them was too few");
+    rig.ok(&with_pin(&["key", "test", "k"], "pin"));
+}
+
+#[test]
 fn a_full_output_is_exit_9_and_takes_back_what_was_made() {
     let rig = prepared();
     let full = |words: &[&str]| {
