@@ -169,6 +169,63 @@ fn wrong_files_are_exit_8_and_change_nothing() {
 }
 
 #[test]
+fn files_that_want_years_of_work_for_a_passphrase_are_exit_8() {
+    let rig = Rig::with_token();
+    rig.openssl(&[
+        "genpkey",
+        "-algorithm",
+        "EC",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-out",
+        "ec.pem",
+    ]);
+    rig.openssl(&["req", "-x509", "-key", "ec.pem", "-subj", "/CN=k", "-out", "k.crt"]);
+    let pass = ["-passout", "pass:hello", "-iter", "65537"];
+    let pkcs8 = [
+        "pkcs8",
+        "-topk8",
+        "-in",
+        "ec.pem",
+        "-v2",
+        "aes-256-cbc",
+        "-outform",
+        "DER",
+        "-out",
+        "k.der",
+    ];
+    rig.openssl(&[&pkcs8[..], &pass].concat());
+    let pkcs12 =
+        ["pkcs12", "-export", "-inkey", "ec.pem", "-in", "k.crt", "-maciter", "-out", "k.p12"];
+    rig.openssl(&[&pkcs12[..], &pass].concat());
+    let mut keygen = rig.command("ssh-keygen");
+    keygen.args(["-q", "-t", "ecdsa", "-N", "hello", "-a", "5", "-f", "k.ssh"]);
+    assert_eq!(finish(keygen).code, 0);
+    // 65537 rounds become more than any program makes.
+    for file in ["k.der", "k.p12"] {
+        let mut der = fs::read(rig.path(file)).unwrap();
+        let mut found = 0;
+        for at in 0..der.len() - 5 {
+            if der[at..at + 5] == [2, 3, 1, 0, 1] {
+                der[at + 2..at + 5].copy_from_slice(&[0x7f, 0xff, 0xff]);
+                found += 1;
+            }
+        }
+        assert!(found > 0, "{file}");
+        fs::write(rig.path(&format!("dear-{file}")), der).unwrap();
+    }
+    for file in ["k.der", "k.p12", "k.ssh"] {
+        let import = ["key", "import", file, "--label", file, "--passphrase-file", "pass"];
+        rig.ok(&with_pin(&import, "pin"));
+    }
+    for file in ["dear-k.der", "dear-k.p12"] {
+        let import = ["key", "import", file, "--label", file, "--passphrase-file", "pass"];
+        let said = rig.refused(&with_pin(&import, "pin"), 8);
+        assert!(said.contains("more work"), "{said}");
+    }
+}
+
+#[test]
 fn names_that_are_not_there_are_exit_6() {
     let rig = prepared();
     let before = rig.stored();

@@ -3,13 +3,14 @@
 //! | file | what |
 //! |---|---|
 //! | `info.rs` | a key as its objects show it |
-//! | `generate.rs`, `import.rs` | new ones; `reader.rs` knows the files of others |
+//! | `generate.rs`, `import.rs` | new ones; `reader.rs` knows the files of others, `cost.rs` what opening them takes |
 //! | `list.rs`, `export.rs` | list, show and export |
 //! | `change.rs` | rename and delete |
 //! | `request.rs` | csr and self-sign; `x509.rs` builds what is signed |
 //! | `test.rs` | whether a key works |
 
 pub mod change;
+mod cost;
 pub mod export;
 pub mod generate;
 pub mod import;

@@ -8,6 +8,7 @@ use hierarkey::object::template::RawAttribute;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
 use zeroize::Zeroizing;
 
+use super::cost;
 use super::info::CURVES;
 use crate::failure::{Failure, Kind, Result};
 use crate::token_session::{bytes, ulong};
@@ -157,6 +158,7 @@ fn from_encrypted(der: &[u8], ask: Ask<'_>) -> Result<PrivateKey> {
         return Err(bad("is encrypted in a way that is not read here: bring it into a newer one \
                         with openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW"));
     }
+    cost::check_der(der)?;
     let plain = info.decrypt(ask()?.as_slice()).map_err(|_| wrong_passphrase())?;
     // A wrong passphrase may leave a padding that seems right.
     let info = PrivateKeyInfo::from_der(plain.as_bytes()).map_err(|_| wrong_passphrase())?;
@@ -225,6 +227,7 @@ fn from_scalar(params: &[u8], scalar: &[u8], point: Option<&[u8]>) -> Result<Pri
 fn from_pkcs12(file: &[u8], ask: Ask<'_>) -> Result<Contents> {
     use p12_keystore::error::Error;
     use p12_keystore::{KeyStore, KeyStoreEntry};
+    cost::check_der(file)?;
     let passphrase = ask()?;
     let passphrase = std::str::from_utf8(&passphrase).map_err(|_| wrong_passphrase())?;
     let store = KeyStore::from_pkcs12(file, passphrase).map_err(|error| {
@@ -260,6 +263,7 @@ fn from_openssh(text: &str, ask: Ask<'_>) -> Result<PrivateKey> {
     let damaged = |error: ssh_key::Error| bad(format!("a damaged OpenSSH key: {error}"));
     let mut key = ssh_key::PrivateKey::from_openssh(text).map_err(damaged)?;
     if key.is_encrypted() {
+        cost::check_bcrypt(key.kdf())?;
         key = key.decrypt(ask()?.as_slice()).map_err(|_| wrong_passphrase())?;
     }
     match key.key_data() {
