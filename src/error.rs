@@ -31,6 +31,10 @@ pub enum About {
     Store,
     /// A store that a newer version of this library wrote.
     NewerStore,
+    /// A store in which a process died in the middle of a change, for who may not undo it.
+    InterruptedStore,
+    /// A store that others held for too long.
+    BusyStore,
     /// A slot whose token is not made yet.
     NoTokenYet,
     /// A token that this TPM cannot open: another one's, or made before it was cleared.

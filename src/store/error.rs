@@ -16,8 +16,20 @@ use crate::os::directory::Distrust;
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        let rv = error.sqlite_error().map_or(CKR_TOKEN_NOT_RECOGNIZED, ck_rv);
-        Self::because(rv, "the store", error).concerning(About::Store)
+        let failed = error.sqlite_error();
+        let rv = failed.map_or(CKR_TOKEN_NOT_RECOGNIZED, ck_rv);
+        let (why, about) = match failed.map(|failed| (failed.code, failed.extended_code)) {
+            // Not damage, though SQLite's words sound of it.
+            Some((_, ffi::SQLITE_READONLY_ROLLBACK)) => (
+                "the store has a change that was interrupted, until a user opens it who may write it",
+                About::InterruptedStore,
+            ),
+            Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
+                ("the store", About::BusyStore)
+            }
+            _ => ("the store", About::Store),
+        };
+        Self::because(rv, why, error).concerning(about)
     }
 }
 

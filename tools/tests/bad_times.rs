@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -115,7 +116,6 @@ impl Small {
     }
 
     fn fill(&self) {
-        use std::io::Write;
         let mut file = fs::File::create(self.0.join("filler")).unwrap();
         while file.write_all(&[1; 512]).is_ok() {}
     }
@@ -242,6 +242,42 @@ fn a_store_that_may_only_be_read_is_exit_7_for_who_changes_it() {
     assert!(before == rig.stored(), "something was changed");
     let mode = fs::metadata(rig.store()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
+}
+
+#[test]
+fn a_change_that_was_interrupted_is_no_damage_to_who_may_only_read() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let rig = prepared();
+    let file = rig.store().join("hierarkey.sqlite3");
+    let mut dying = rig.command("sqlite3");
+    dying.arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut dying = dying.spawn().unwrap();
+    // More than its cache holds, so that some of it is in the file.
+    let half = "PRAGMA cache_size = 1; BEGIN IMMEDIATE; CREATE TABLE half (a);\n\
+                INSERT INTO half VALUES (randomblob(500000)); SELECT 'half';\n";
+    dying.stdin.as_mut().unwrap().write_all(half.as_bytes()).unwrap();
+    let mut said = [0; 4];
+    dying.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    dying.kill().unwrap();
+    dying.wait().unwrap();
+    open_to_all(&rig.store(), 0o755);
+    for one in fs::read_dir(rig.store()).unwrap() {
+        open_to_all(&one.unwrap().path(), 0o644);
+    }
+    assert!(rig.store().join("hierarkey.sqlite3-journal").exists(), "nothing to undo");
+    let said = judge_refusal(&["key list"], &as_nobody(&rig, true, &["key", "list"]), 1);
+    assert!(said.contains("was interrupted") && said.contains("may write it"), "{said}");
+    let doctor = as_nobody(&rig, true, &["doctor"]);
+    assert_eq!(doctor.code, 10);
+    assert!(doctor.text().contains("run `hierarkey status`"), "{}", doctor.text());
+    assert!(!doctor.text().contains("put back"), "{}", doctor.text());
+    // And so it is.
+    rig.ok(&["status"]);
+    assert_eq!(as_nobody(&rig, true, &["key", "list"]).code, 0);
+    rig.ok(&with_pin(&["key", "test", "k"], "pin"));
 }
 
 #[test]

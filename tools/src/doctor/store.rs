@@ -59,15 +59,23 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
 
 fn unusable(admin: &Admin, error: &Error) -> Vec<Finding> {
     let directory = admin.store_directory();
-    let remedy = match error.cause().map(Distrust::reason) {
-        _ if error.about() == Some(About::NewerStore) => {
+    let remedy = match (error.about(), error.cause().map(Distrust::reason)) {
+        (Some(About::NewerStore), _) => {
             "a newer Hierarkey wrote it: install that one again".to_owned()
         }
-        Some(Reason::Mode(_)) => format!(
+        (Some(About::InterruptedStore), _) => {
+            "as a user who may write it, run `hierarkey status`: that undoes the change, and nothing \
+             else is lost"
+                .to_owned()
+        }
+        (Some(About::BusyStore), _) => {
+            "end the program that holds it: `hierarkey status` names it".to_owned()
+        }
+        (_, Some(Reason::Mode(_))) => format!(
             "chmod go-w {0} {0}/*, or say in the configuration who shares it",
             directory.display()
         ),
-        Some(Reason::Owner(_)) => {
+        (_, Some(Reason::Owner(_))) => {
             format!("give it to root or to its user: chown -R USER {}", directory.display())
         }
         _ if error.is_denied() => format!(
