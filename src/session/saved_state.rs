@@ -102,7 +102,8 @@ impl Call<'_> {
     /// active that the specification lets be saved; `CKR_STATE_UNSAVEABLE` for an operation with a
     /// key, alone or beside a digest.
     pub fn operation_state(&mut self, output: impl Destination) -> Result<()> {
-        let with_key = [Kind::Encrypt, Kind::Decrypt, Kind::Sign, Kind::Verify];
+        let with_key =
+            [Kind::Encrypt, Kind::Decrypt, Kind::Sign, Kind::Verify, Kind::VerifySignature];
         if with_key.into_iter().any(|kind| self.session.is_active(kind)) {
             return Err(Error::new(CKR_STATE_UNSAVEABLE, "an operation with a key"));
         }
