@@ -26,6 +26,10 @@ mod judge;
 mod key_refusals;
 #[path = "model/keys.rs"]
 mod keys;
+#[path = "model/known.rs"]
+mod known;
+#[path = "model/known_refusals.rs"]
+mod known_refusals;
 #[path = "model/mac.rs"]
 mod mac;
 #[path = "model/mac_refusals.rs"]

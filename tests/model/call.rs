@@ -142,6 +142,8 @@ pub enum Call {
         room: Room,
     },
     Final(SessionPick, KindPick, Room, SignaturePick),
+    /// Begins to verify a signature that is known first.
+    BeginKnown(SessionPick, u8),
     /// A secret key is generated, wrapped, unwrapped or derived.
     Key(SessionPick, KeyAct, u8, Room),
     /// Saves the operation that is there.
@@ -320,6 +322,7 @@ fn operations() -> impl Strategy<Value = Call> {
         10 => (busy(), kind(), room(), signature())
             .prop_map(|(session, kind, room, signature)| Final(session, kind, room, signature)),
         3 => (busy(), flags).prop_map(|(session, flags)| Cancel(session, flags)),
+        3 => (idle(), any::<u8>()).prop_map(|(session, which)| BeginKnown(session, which)),
         2 => (busy(), room()).prop_map(|(session, room)| GetState(session, room)),
         2 => (session(), any::<u8>()).prop_map(|(session, which)| SetState(session, which)),
     ]

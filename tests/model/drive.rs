@@ -113,6 +113,17 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
                 signature.len() as CK_ULONG,
             )
         }),
+        Step::BeginKnown { session, mechanism, key, signature } => {
+            let mut mechanism = mechanism.mech();
+            raw_answer(begin_known(p, *session, &mut mechanism.raw(), *key, signature))
+        }
+        Step::VerifyKnown { session, data: Some(data) } => raw_answer(unsafe {
+            let (data, len) = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
+            p.list.C_VerifySignature.unwrap()(*session, data, len)
+        }),
+        Step::VerifyKnown { session, data: None } => {
+            raw_answer(unsafe { p.list.C_VerifySignatureFinal.unwrap()(*session) })
+        }
         Step::Cancel { session, flags } => {
             raw_answer(unsafe { p.list.C_SessionCancel.unwrap()(*session, *flags) })
         }
@@ -276,8 +287,21 @@ fn begin(
             Kind::Digest => list.C_DigestInit.unwrap()(session, mechanism),
             Kind::Sign => list.C_SignInit.unwrap()(session, mechanism, key),
             Kind::Verify => list.C_VerifyInit.unwrap()(session, mechanism, key),
+            Kind::VerifyKnown => begin_known(p, session, mechanism, key, &[]),
         }
     }
+}
+
+fn begin_known(
+    p: &P11,
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+    signature: &[u8],
+) -> CK_RV {
+    let init = p.list.C_VerifySignatureInit.unwrap();
+    let (signature, len) = (signature.as_ptr().cast_mut(), signature.len() as CK_ULONG);
+    unsafe { init(session, mechanism, key, signature, len) }
 }
 
 fn update(p: &P11, session: CK_SESSION_HANDLE, kind: Kind, data: &[u8]) -> CK_RV {
@@ -288,6 +312,7 @@ fn update(p: &P11, session: CK_SESSION_HANDLE, kind: Kind, data: &[u8]) -> CK_RV
             Kind::Digest => list.C_DigestUpdate.unwrap()(session, part, len),
             Kind::Sign => list.C_SignUpdate.unwrap()(session, part, len),
             Kind::Verify => list.C_VerifyUpdate.unwrap()(session, part, len),
+            Kind::VerifyKnown => list.C_VerifySignatureUpdate.unwrap()(session, part, len),
             Kind::Encrypt | Kind::Decrypt => panic!("an update with output"),
         }
     }
@@ -300,7 +325,7 @@ impl Kind {
             Self::Decrypt => Op::Decrypt,
             Self::Digest => Op::Digest,
             Self::Sign => Op::Sign,
-            Self::Verify => panic!("verification has no output"),
+            Self::Verify | Self::VerifyKnown => panic!("verification has no output"),
         }
     }
 }

@@ -286,6 +286,8 @@ impl Step {
             | Self::VerifyFinal { session, .. }
             | Self::Message { session, .. }
             | Self::Signed { session, .. }
+            | Self::BeginKnown { session, .. }
+            | Self::VerifyKnown { session, .. }
             | Self::Key { session, .. }
             | Self::GetState { session, .. }
             | Self::SetState { session, .. }

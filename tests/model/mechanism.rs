@@ -91,7 +91,7 @@ impl Kind {
             Self::Encrypt => (CKO_PUBLIC_KEY, CKA_ENCRYPT),
             Self::Decrypt => (CKO_PRIVATE_KEY, CKA_DECRYPT),
             Self::Sign => (CKO_PRIVATE_KEY, CKA_SIGN),
-            Self::Verify => (CKO_PUBLIC_KEY, CKA_VERIFY),
+            Self::Verify | Self::VerifyKnown => (CKO_PUBLIC_KEY, CKA_VERIFY),
             Self::Digest => (CK_UNAVAILABLE_INFORMATION, CK_UNAVAILABLE_INFORMATION),
         };
         let secret = matches!(key_type, CKK_AES | CKK_GENERIC_SECRET);

@@ -40,8 +40,8 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just(new_pin),
         1 => Just(anew),
         2 => Just(user),
-        6 => Just(found.clone()),
-        4 => Just(two),
+        4 => Just(found.clone()),
+        3 => Just(two),
         1 => Just(officer),
         1 => Just(refused_for_their_place()),
         1 => Just([found.clone(), signed()].concat()),
@@ -51,7 +51,8 @@ pub fn openings() -> impl Strategy<Value = Vec<Call>> {
         1 => Just([found.clone(), signed_messages()].concat()),
         1 => Just([found.clone(), macs()].concat()),
         1 => Just([found.clone(), asked()].concat()),
-        1 => Just([found, keys()].concat()),
+        1 => Just([found.clone(), keys()].concat()),
+        1 => Just([found, known()].concat()),
         1 => Just(saved()),
     ]
 }
@@ -199,6 +200,8 @@ fn saved() -> Vec<Call> {
         restore(7),
         restore(0),
         last(),
+        Call::Final(FIRST, KindPick::This(Kind::Digest), Room::Enough, SignaturePick::Wrong),
+        Call::Update(FIRST, KindPick::This(Kind::Digest), DataPick::Suitable(5), Room::Enough),
     ]
 }
 
@@ -207,4 +210,35 @@ fn keys() -> Vec<Call> {
     let acts = KeyAct::ALL.into_iter();
     let each = acts.flat_map(|act| [1, 2, 14].map(|which| (act, which)));
     each.map(|(act, which)| Call::Key(FIRST, act, which, Room::Enough)).collect()
+}
+
+/// Signatures that are known before their data, verified whole and in parts, genuine and not.
+fn known() -> Vec<Call> {
+    let begin = |which| Call::BeginKnown(FIRST, which);
+    let data = DataPick::Suitable(1);
+    let whole = || Call::OneShot(FIRST, ACTIVE, data, Room::Enough, SignaturePick::Wrong);
+    let of_none = Call::OneShot(
+        FIRST,
+        KindPick::This(Kind::VerifyKnown),
+        data,
+        Room::Enough,
+        SignaturePick::Wrong,
+    );
+    let part = || Call::Update(FIRST, ACTIVE, data, Room::Enough);
+    let late = Call::Update(FIRST, KindPick::This(Kind::VerifyKnown), data, Room::Enough);
+    let last = || Call::Final(FIRST, ACTIVE, Room::Enough, SignaturePick::Wrong);
+    vec![
+        begin(1),
+        begin(1),
+        Call::GetState(FIRST, Room::Enough),
+        whole(),
+        of_none,
+        late,
+        begin(1),
+        part(),
+        last(),
+        begin(14),
+        part(),
+        last(),
+    ]
 }

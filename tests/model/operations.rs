@@ -98,6 +98,12 @@ impl Model {
             Step::Message { session, encrypts, call } => {
                 self.judge_message(*session, *encrypts, call, answer)
             }
+            Step::BeginKnown { session, mechanism, key, signature } => {
+                self.begin_known(*session, *mechanism, *key, signature, answer)
+            }
+            Step::VerifyKnown { session, data } => {
+                self.verified_known(*session, data.as_deref(), answer)
+            }
             Step::Key { session, call } => self.judge_key(*session, call, answer),
             Step::GetState { session, room } => self.save_state(*session, *room, answer),
             Step::SetState { session, bytes, key } => {

@@ -3,8 +3,9 @@
 use cryptoki_sys::*;
 
 use super::call::{DataPick, KindPick, ObjectPick, PinPick, SLOTS, SessionPick, SignaturePick};
+use super::mac::MACS;
 use super::mechanism::{Aes, EC_SIGNATURE_LEN, Mechanism, RSA_LEN, service};
-use super::state::{Model, Operation, Phase, Session};
+use super::state::{Consent, Model, Operation, Phase, Session};
 use super::step::Kind;
 
 /// Handles that were never given: no module counts so far.
@@ -142,6 +143,35 @@ impl Model {
         choose(used.collect(), which)
     }
 
+    /// A signature that is genuine mostly, with what it is to be verified by.
+    pub(super) fn pick_known(
+        &self,
+        session: CK_SESSION_HANDLE,
+        which: u8,
+    ) -> Option<(Mechanism, CK_OBJECT_HANDLE, Vec<u8>)> {
+        let mac = |ckm| {
+            let key = self.pick_key(session, Kind::Verify, ckm, which)?;
+            Some((Mechanism::suitable(ckm), key))
+        };
+        let used = self.pick_used_key(session, Kind::Verify, which);
+        let (mechanism, key) = used.or_else(|| mac(MACS[usize::from(which) % MACS.len()]))?;
+        let operation =
+            Operation::new(mechanism, self.handles.get(&key).copied(), Consent::default());
+        let pair = self.pair_of(&operation);
+        let made = self.products.iter().filter(|made| {
+            made.signature && Some(made.pair) == pair && made.mechanism == mechanism
+        });
+        let made = choose(made.map(|made| made.bytes.clone()).collect(), which);
+        let mut signature =
+            made.or_else(|| self.mac(&operation, &[which % 3; 32])).unwrap_or(vec![1; 64]);
+        match which % 16 {
+            14 => signature[0] ^= 1,
+            15 => _ = signature.pop(),
+            _ => {}
+        }
+        Some((mechanism, key, signature))
+    }
+
     /// A saved state that fits the session mostly, and the key that is given with it.
     pub(super) fn pick_state(
         &self,
@@ -223,6 +253,12 @@ impl Model {
             // What was signed, and then nothing more of it.
             if let Some(signed) = choose(ours.map(|it| it.data.clone()).collect(), which) {
                 return if operation.phase == Phase::Updated { Vec::new() } else { signed };
+            }
+        }
+        if kind == Kind::VerifyKnown && operation.phase == Phase::Begun {
+            let of = self.products.iter().find(|made| made.bytes == operation.signature);
+            if let Some(made) = of.filter(|_| !which.is_multiple_of(8)) {
+                return made.data.clone();
             }
         }
         // Few different ones, so that there are signatures of the same.

@@ -59,7 +59,7 @@ impl Process {
             Kind::Decrypt => CKF_MESSAGE_DECRYPT,
             Kind::Sign => CKF_MESSAGE_SIGN,
             Kind::Verify => CKF_MESSAGE_VERIFY,
-            Kind::Digest => unreachable!("no messages are digested"),
+            Kind::Digest | Kind::VerifyKnown => unreachable!("not done with messages"),
         }
     }
 

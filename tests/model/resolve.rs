@@ -158,7 +158,9 @@ impl Model {
                 let session = s(session);
                 let kind = self.pick_kind(session, *kind);
                 let data = self.pick_data(session, kind, *data);
-                if kind == Kind::Verify {
+                if kind == Kind::VerifyKnown {
+                    Step::VerifyKnown { session, data: Some(data) }
+                } else if kind == Kind::Verify {
                     let (data, signature) = self.pick_signature(session, data, *signature);
                     Step::Verify { session, data, signature }
                 } else {
@@ -214,7 +216,9 @@ impl Model {
             Call::Final(session, kind, room, signature) => {
                 let session = s(session);
                 let kind = self.pick_kind(session, *kind);
-                if kind == Kind::Verify {
+                if kind == Kind::VerifyKnown {
+                    Step::VerifyKnown { session, data: None }
+                } else if kind == Kind::Verify {
                     let data = self.operation(session, kind).map(|it| it.data.clone());
                     let data = data.unwrap_or_default();
                     let (_, signature) = self.pick_signature(session, data, *signature);
@@ -222,6 +226,13 @@ impl Model {
                 } else {
                     Step::Final { session, kind, room: *room }
                 }
+            }
+            Call::BeginKnown(session, which) => {
+                let session = s(session);
+                let Some((mechanism, key, signature)) = self.pick_known(session, *which) else {
+                    return self.look_for_keys(session);
+                };
+                Step::BeginKnown { session, mechanism, key, signature }
             }
             Call::Key(session, act, which, room) => {
                 return self.pick_key_call(s(session), *act, *which, *room);
@@ -308,6 +319,7 @@ impl Call {
             | Self::Update(session, ..)
             | Self::BeginDual(session, ..)
             | Self::Dual(session, ..)
+            | Self::BeginKnown(session, ..)
             | Self::Key(session, ..)
             | Self::GetState(session, ..)
             | Self::SetState(session, ..)

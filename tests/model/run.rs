@@ -126,6 +126,10 @@ impl Bench {
                 let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
                 format!("C_Message{kind:?} {which}")
             }
+            Step::VerifyKnown { data, .. } => {
+                let end = if data.is_some() { "" } else { "Final" };
+                format!("C_VerifySignature{end}")
+            }
             Step::Key { call, .. } => {
                 let which = format!("{call:?}");
                 which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
@@ -146,7 +150,7 @@ impl Bench {
     /// That the sequences met what they are for: each call was tried, went well and was refused.
     fn assert_thorough(&self) {
         let tally = self.tally.borrow();
-        assert!(tally.len() >= 81, "not all calls were made: {tally:#?}");
+        assert!(tally.len() >= 85, "not all calls were made: {tally:#?}");
         for (name, (well, refused)) in tally.iter() {
             assert!(*well > 0, "{name} never went well: {tally:#?}");
             // Nothing here stands in its way.

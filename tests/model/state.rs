@@ -61,6 +61,8 @@ pub struct Operation {
     pub phase: Phase,
     /// What the updates have brought, or what a one-shot length query was about.
     pub data: Vec<u8>,
+    /// That of [`Kind::VerifyKnown`].
+    pub signature: Vec<u8>,
     /// How much output the updates have given.
     pub given: usize,
     /// The length of a part's output was asked for, before any part was taken.
@@ -143,6 +145,7 @@ impl Operation {
             key,
             phase: Phase::Begun,
             data: Vec::new(),
+            signature: Vec::new(),
             given: 0,
             part_asked: false,
             refused: false,

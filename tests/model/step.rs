@@ -18,9 +18,12 @@ pub enum Kind {
     Digest,
     Sign,
     Verify,
+    /// With a signature that is known when it begins; it has calls of its own, but for the parts.
+    VerifyKnown,
 }
 
 impl Kind {
+    /// Those that a mechanism is for.
     pub const ALL: [Self; 5] =
         [Self::Encrypt, Self::Decrypt, Self::Digest, Self::Sign, Self::Verify];
 
@@ -30,7 +33,7 @@ impl Kind {
             Self::Decrypt => CKF_DECRYPT,
             Self::Digest => CKF_DIGEST,
             Self::Sign => CKF_SIGN,
-            Self::Verify => CKF_VERIFY,
+            Self::Verify | Self::VerifyKnown => CKF_VERIFY,
         }
     }
 }
@@ -168,6 +171,18 @@ pub enum Step {
     VerifyFinal {
         session: CK_SESSION_HANDLE,
         signature: Vec<u8>,
+    },
+    /// `C_VerifySignatureInit`.
+    BeginKnown {
+        session: CK_SESSION_HANDLE,
+        mechanism: Mechanism,
+        key: CK_OBJECT_HANDLE,
+        signature: Vec<u8>,
+    },
+    /// `C_VerifySignature`, or `C_VerifySignatureFinal` without data.
+    VerifyKnown {
+        session: CK_SESSION_HANDLE,
+        data: Option<Vec<u8>>,
     },
     /// One about messages that are encrypted, or decrypted.
     Message {
