@@ -12,6 +12,8 @@ mod beginning;
 #[path = "model/call.rs"]
 mod call;
 mod common;
+#[path = "model/derivation.rs"]
+mod derivation;
 #[path = "model/drive.rs"]
 mod drive;
 #[path = "model/drive_keys.rs"]

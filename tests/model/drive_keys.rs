@@ -7,6 +7,7 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
+use super::derivation::{Derivation, peer};
 use super::drive::{born, one, output};
 use super::keys::KeyCall;
 use super::step::Answer;
@@ -32,7 +33,13 @@ pub fn key(p: &P11, session: CK_SESSION_HANDLE, call: &KeyCall) -> Answer {
             let made = p.unwrap(session, Mech::plain(*ckm), *with, wrapped, template);
             born(p, session, one(made))
         }
-        KeyCall::Derive { base, hkdf, template } => {
+        KeyCall::Derive { base, by: Derivation::Ecdh, template } => {
+            let peer = peer();
+            let agreement = (CKD_NULL, &[][..], &peer[..]);
+            let made = p.derive(session, CKM_ECDH1_DERIVE, agreement, *base, template);
+            born(p, session, one(made))
+        }
+        KeyCall::Derive { base, by: Derivation::Hkdf(hkdf), template } => {
             let parameter = derive::Hkdf {
                 steps: (true, true),
                 hash: CKM_SHA256,

@@ -2,8 +2,9 @@
 
 use cryptoki_sys::*;
 
-use super::keys::{Hkdf, KeyCall, wrap};
-use super::refusals::{AES_KEY, believes, only, output, tell, with_aes};
+use super::derivation::{Derivation, Hkdf, peer};
+use super::keys::{KeyCall, wrap};
+use super::refusals::{AES_KEY, believes, only, output, tell, with_aes, with_pair};
 use super::state::Model;
 use super::step::{Born, Given, Room, Step};
 use crate::common::p11::{Attr, flag, ulong};
@@ -134,7 +135,8 @@ fn the_model_derives_the_keys_of_the_standard() {
 #[test]
 fn the_model_knows_the_key_that_is_derived_and_what_it_is_derived_from() {
     let hkdf = Hkdf { salt: b"salt", info: b"info" };
-    let derive = |base, template| step(KeyCall::Derive { base, hkdf, template });
+    let by = Derivation::Hkdf(hkdf);
+    let derive = |base, template| step(KeyCall::Derive { base, by, template });
     let model = with_unwrapped(true);
     let value = hkdf.value(VALUE, VALUE.len());
     let right = derive(9, template(true));
@@ -160,4 +162,24 @@ fn the_model_expects_a_new_key_to_be_new() {
     let wrong = generate(CKM_AES_KEY_GEN);
     assert!(!believes(&model, &wrong, CKR_OK, key(10, true, true, b"another key of 20 b.")));
     assert!(believes(&model, &wrong, CKR_TEMPLATE_INCONSISTENT, Given::Nothing));
+}
+
+#[test]
+fn the_model_knows_what_two_parties_agree_on() {
+    let mut model = with_pair();
+    let private = model.handles[&12];
+    model.objects[private].attributes.insert(CKA_DERIVE, vec![1]);
+    // The other party is the same as the peer: what they share is its own point times its key.
+    model.points.insert(model.pairs, peer());
+    let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
+    let shared =
+        p256::ecdh::diffie_hellman(secret.to_nonzero_scalar(), secret.public_key().as_affine());
+    let shared = shared.raw_secret_bytes();
+    let derive = |base| {
+        let (by, template) = (Derivation::Ecdh, template(true));
+        step(KeyCall::Derive { base, by, template })
+    };
+    assert!(believes(&model, &derive(12), CKR_OK, key(13, true, false, &shared[12..])));
+    assert!(!believes(&model, &derive(12), CKR_OK, key(13, true, false, &shared[..20])));
+    only(&model, &derive(11), CKR_KEY_TYPE_INCONSISTENT);
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use aes_kw::KekAes128;
 use cryptoki_sys::*;
 
+use super::derivation::Derivation;
 use super::judge::{Rules, Verdict, check};
-use super::mac::hmac;
 use super::mechanism::SHA256_LEN;
 use super::objects::{UNKNOWN, bad_flags, born, collect};
 use super::state::{Model, Object};
@@ -20,47 +20,10 @@ const HALF: usize = 8;
 /// A call that makes a key or gives one away.
 #[derive(Clone, Debug)]
 pub enum KeyCall {
-    Generate {
-        ckm: CK_MECHANISM_TYPE,
-        template: Vec<Attr>,
-    },
-    Wrap {
-        ckm: CK_MECHANISM_TYPE,
-        with: CK_OBJECT_HANDLE,
-        key: CK_OBJECT_HANDLE,
-        room: Room,
-    },
-    Unwrap {
-        ckm: CK_MECHANISM_TYPE,
-        with: CK_OBJECT_HANDLE,
-        wrapped: Vec<u8>,
-        template: Vec<Attr>,
-    },
-    /// By HKDF with SHA-256.
-    Derive {
-        base: CK_OBJECT_HANDLE,
-        hkdf: Hkdf,
-        template: Vec<Attr>,
-    },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Hkdf {
-    pub salt: &'static [u8],
-    pub info: &'static [u8],
-}
-
-impl Hkdf {
-    /// RFC 5869, both steps, of at most two blocks.
-    pub fn value(self, secret: &[u8], len: usize) -> Vec<u8> {
-        let extracted = hmac(self.salt, secret);
-        let first = hmac(&extracted, &[self.info, &[1]].concat());
-        let second = hmac(&extracted, &[&first, self.info, &[2]].concat());
-        let mut blocks = [first, second].concat();
-        assert!(len <= blocks.len());
-        blocks.truncate(len);
-        blocks
-    }
+    Generate { ckm: CK_MECHANISM_TYPE, template: Vec<Attr> },
+    Wrap { ckm: CK_MECHANISM_TYPE, with: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE, room: Room },
+    Unwrap { ckm: CK_MECHANISM_TYPE, with: CK_OBJECT_HANDLE, wrapped: Vec<u8>, template: Vec<Attr> },
+    Derive { base: CK_OBJECT_HANDLE, by: Derivation, template: Vec<Attr> },
 }
 
 /// What CKM_AES_KEY_WRAP, which pads with zeros, or CKM_AES_KEY_WRAP_KWP makes of a key.
@@ -102,6 +65,7 @@ struct Past {
 
 /// What a key is used for here, and how its function says that it is no key, or not for that.
 struct Use {
+    class: CK_OBJECT_CLASS,
     key_type: CK_KEY_TYPE,
     usage: CK_ATTRIBUTE_TYPE,
     no_key: CK_RV,
@@ -109,23 +73,31 @@ struct Use {
 }
 
 const WRAP: Use = Use {
+    class: CKO_SECRET_KEY,
     key_type: CKK_AES,
     usage: CKA_WRAP,
     no_key: CKR_WRAPPING_KEY_HANDLE_INVALID,
     unfit: CKR_WRAPPING_KEY_TYPE_INCONSISTENT,
 };
 const UNWRAP: Use = Use {
+    class: CKO_SECRET_KEY,
     key_type: CKK_AES,
     usage: CKA_UNWRAP,
     no_key: CKR_UNWRAPPING_KEY_HANDLE_INVALID,
     unfit: CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT,
 };
-const DERIVE: Use = Use {
-    key_type: CKK_GENERIC_SECRET,
-    usage: CKA_DERIVE,
-    no_key: CKR_KEY_HANDLE_INVALID,
-    unfit: CKR_KEY_TYPE_INCONSISTENT,
-};
+
+/// The class and type of the key that it begins with.
+fn derive(by: Derivation) -> Use {
+    let (class, key_type) = by.base();
+    Use {
+        class,
+        key_type,
+        usage: CKA_DERIVE,
+        no_key: CKR_KEY_HANDLE_INVALID,
+        unfit: CKR_KEY_TYPE_INCONSISTENT,
+    }
+}
 
 type Asked = BTreeMap<CK_ATTRIBUTE_TYPE, Vec<u8>>;
 
@@ -146,8 +118,8 @@ impl Model {
             KeyCall::Unwrap { ckm, with, wrapped, template } => {
                 self.unwrap_key(session, *ckm, (*with, wrapped), template, answer)
             }
-            KeyCall::Derive { base, hkdf, template } => {
-                self.derive_key(session, *base, *hkdf, template, answer)
+            KeyCall::Derive { base, by, template } => {
+                self.derive_key(session, *base, *by, template, answer)
             }
         }
     }
@@ -271,7 +243,7 @@ impl Model {
         &mut self,
         session: CK_SESSION_HANDLE,
         base: CK_OBJECT_HANDLE,
-        hkdf: Hkdf,
+        by: Derivation,
         template: &[Attr],
         answer: &Answer,
     ) -> Verdict {
@@ -279,30 +251,33 @@ impl Model {
         let asked = self.new_secret(session, template, &mut rules);
         let len = value_len(&asked);
         let unfit = len.is_some_and(|len| key_type(&asked).is_some_and(|it| !fits(it, len)));
-        rules.must(len.is_none(), CKR_TEMPLATE_INCOMPLETE);
+        let endless = by.len().is_none();
+        rules
+            .must(endless && len.is_none(), CKR_TEMPLATE_INCOMPLETE)
+            .may(len.is_none(), CKR_TEMPLATE_INCOMPLETE);
         // Nor need there be a default for what is derived.
         rules.may(key_type(&asked).is_none(), CKR_TEMPLATE_INCOMPLETE);
         for rv in [CKR_KEY_SIZE_RANGE, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT] {
             rules.must(unfit, rv);
         }
-        let base = self.used(session, base, &DERIVE, &mut rules);
+        let base = self.used(session, base, &derive(by), &mut rules);
         let is = |kind| asked.get(&kind).is_some_and(|value| value == &[1]);
         if let Some(base) = base {
             // What does not leave the token need not be mixed with anything outside of its keys.
             rules
-                .may(!base.flag(CKA_EXTRACTABLE), CKR_KEY_TYPE_INCONSISTENT)
+                .may(by.mixes() && !base.flag(CKA_EXTRACTABLE), CKR_KEY_TYPE_INCONSISTENT)
                 .may(base.flag(CKA_SENSITIVE) && !is(CKA_SENSITIVE), CKR_TEMPLATE_INCONSISTENT);
         }
+        let len = len.or(by.len());
         let (true, Some(base), Some(len)) = (rules.judge(answer.rv)?, base, len) else {
             return Ok(());
         };
-        let secret = self.value_of(base).ok_or("the model has no value of the base key")?;
         let past = Past {
             local: false,
             always_sensitive: base.flag(CKA_ALWAYS_SENSITIVE) && is(CKA_SENSITIVE),
             never_extractable: base.flag(CKA_NEVER_EXTRACTABLE) && !is(CKA_EXTRACTABLE),
         };
-        let value = hkdf.value(secret, len);
+        let value = self.derived(by, base, len).ok_or("the model has no value of the base key")?;
         let [key] = born(answer)?;
         self.bear_secret(session, key, asked, past, value)
     }
@@ -342,7 +317,7 @@ impl Model {
         let key = self.key_object(session, key);
         rules.must(key.is_none(), how.no_key);
         let unfit = |key: &&Object| {
-            let right = key.class() == CKO_SECRET_KEY
+            let right = key.class() == how.class
                 && key.ulong(CKA_KEY_TYPE) == Some(how.key_type)
                 && key.flag(how.usage);
             !right
@@ -351,7 +326,7 @@ impl Model {
         key
     }
 
-    fn value_of(&self, key: &Object) -> Option<&[u8]> {
+    pub(super) fn value_of(&self, key: &Object) -> Option<&[u8]> {
         self.secrets.get(&key.pair?).map(Vec::as_slice)
     }
 

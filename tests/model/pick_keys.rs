@@ -4,7 +4,8 @@ use cryptoki_sys::*;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::keys::{Hkdf, KeyCall, wrap};
+use super::derivation::{Derivation, Hkdf};
+use super::keys::{KeyCall, wrap};
 use super::objects::UNKNOWN;
 use super::pick::choose;
 use super::state::{Model, Object};
@@ -46,11 +47,9 @@ impl Model {
         room: Room,
     ) -> Vec<Step> {
         let fault = which % 16;
-        let of = |key_type, usage| {
+        let of = |(class, key_type), usage| {
             let fits = |key: &Object| {
-                key.class() == CKO_SECRET_KEY
-                    && key.ulong(CKA_KEY_TYPE) == Some(key_type)
-                    && key.flag(usage)
+                key.class() == class && key.ulong(CKA_KEY_TYPE) == Some(key_type) && key.flag(usage)
             };
             let any = fault == OTHER_KEY && act != KeyAct::Wrap;
             self.choose_key(session, which, |key| any || fits(key))
@@ -71,10 +70,10 @@ impl Model {
                         && key.flag(CKA_EXTRACTABLE) != (fault == NO_LENGTH)
                 };
                 let target = self.choose_key(session, which / 2, target);
-                let with = of(CKK_AES, CKA_WRAP).zip(target);
+                let with = of((CKO_SECRET_KEY, CKK_AES), CKA_WRAP).zip(target);
                 with.map(|(with, key)| KeyCall::Wrap { ckm, with, key, room })
             }
-            KeyAct::Unwrap => of(CKK_AES, CKA_UNWRAP).map(|with| {
+            KeyAct::Unwrap => of((CKO_SECRET_KEY, CKK_AES), CKA_UNWRAP).map(|with| {
                 let value = if aes { *b"another 16 bytes" } else { [which; 16] };
                 let long = [&value[..], b"and more"].concat();
                 let value = if matches!(which % 8, 4 | 6) { &long[..20] } else { &value[..] };
@@ -97,15 +96,17 @@ impl Model {
                     template: template(which, aes, which % 8 < 3, len),
                 }
             }),
-            KeyAct::Derive => of(CKK_GENERIC_SECRET, CKA_DERIVE).map(|base| {
+            KeyAct::Derive => {
                 let hkdf = Hkdf {
                     salt: if which.is_multiple_of(3) { b"salt" } else { b"another salt" },
                     info: if which.is_multiple_of(5) { b"" } else { b"info" },
                 };
                 let len = if aes { 16 } else { 20 };
+                let by = if which % 5 == 2 { Derivation::Ecdh } else { Derivation::Hkdf(hkdf) };
                 let template = template(which, aes, which % 8 < 5, Some(len));
-                KeyCall::Derive { base, hkdf, template }
-            }),
+                let base = of(by.base(), CKA_DERIVE);
+                base.map(|base| KeyCall::Derive { base, by, template })
+            }
         };
         match call {
             Some(call) => vec![Step::Key { session, call }],

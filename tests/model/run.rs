@@ -13,7 +13,7 @@ use super::call::{Call, SLOTS, sequences};
 use super::drive;
 use super::state::Model;
 use super::step::Step;
-use crate::common::fixture::*;
+use crate::common::fixture::{P256, PIN, Rig, SO_PIN, make_token, rsa_pair};
 use crate::common::p11::*;
 
 /// How many sequences a share has, and how long each is.
@@ -55,11 +55,14 @@ impl Bench {
             make_token(&p, slot);
             let session = p.rw(slot);
             p.login(session, CKU_USER, PIN).unwrap();
-            let pairs = [ec_pair(&p, session, b"ec", true), rsa_pair(&p, session, b"rsa", true)];
+            let pairs = [rsa_pair(&p, session, b"rsa", true), ec_pair(&p, session)];
             for (public, private) in pairs {
                 let keys = [public, private].map(|key| drive::read(&p, session, key));
                 beginning.add_key(slot, &keys, None);
             }
+            // In DER, an octet string: two bytes before the point.
+            let point = p.get(session, pairs[1].0, CKA_EC_POINT).unwrap().split_off(2);
+            beginning.points.insert(beginning.pairs, point);
             for (public, private) in asking_pairs(&p, session) {
                 let keys = [public, private].map(|key| drive::read(&p, session, key));
                 beginning.add_key(slot, &keys, None);
@@ -191,6 +194,16 @@ fn shrink(bench: &Bench, mut calls: Vec<Call>, mut seen: Difference) -> (Vec<Cal
         }
     }
     (calls, seen)
+}
+
+/// An EC pair that signs, and agrees on secrets.
+fn ec_pair(p: &P11, session: CK_SESSION_HANDLE) -> (CK_OBJECT_HANDLE, CK_OBJECT_HANDLE) {
+    let label = bytes(CKA_LABEL, b"pair");
+    let public = [CKA_TOKEN, CKA_VERIFY].map(|on| flag(on, true));
+    let public = [&public[..], &[bytes(CKA_EC_PARAMS, P256), label.clone()]].concat();
+    let private = [CKA_TOKEN, CKA_PRIVATE, CKA_SIGN, CKA_DERIVE].map(|on| flag(on, true));
+    let private = [&private[..], &[label]].concat();
+    p.generate_pair(session, CKM_EC_KEY_PAIR_GEN, &public, &private).unwrap()
 }
 
 /// An EC and an RSA pair whose private keys ask for the PIN at each use.

@@ -27,6 +27,8 @@ pub struct Model {
     pub pairs: usize,
     /// The values of secret keys, by the number that stands for both keys of a pair elsewhere.
     pub secrets: BTreeMap<usize, Vec<u8>>,
+    /// The public points of EC pairs that others are derived from.
+    pub points: BTreeMap<usize, Vec<u8>>,
     /// What keys have made.
     pub products: Vec<Product>,
     /// What `C_GetOperationState` gave.
