@@ -188,6 +188,44 @@ struct Answers {
     fitting: &'static [usize],
 }
 
+/// Calls after which others have little to say.
+const ENDS: [&str; 6] = [
+    "C_Finalize",
+    "C_Initialize",
+    "C_InitToken",
+    "C_CloseSession",
+    "C_CloseAllSessions",
+    "C_Logout",
+];
+
+/// Calls that do something by themselves, or after which others do.
+const BEGINNINGS: [&str; 24] = [
+    "C_EncryptInit",
+    "C_DecryptInit",
+    "C_SignInit",
+    "C_VerifyInit",
+    "C_DigestInit",
+    "C_SignRecoverInit",
+    "C_VerifyRecoverInit",
+    "C_MessageEncryptInit",
+    "C_MessageDecryptInit",
+    "C_MessageSignInit",
+    "C_MessageVerifyInit",
+    "C_VerifySignatureInit",
+    "C_WrapKey",
+    "C_UnwrapKey",
+    "C_DeriveKey",
+    "C_EncapsulateKey",
+    "C_DecapsulateKey",
+    "C_WrapKeyAuthenticated",
+    "C_UnwrapKeyAuthenticated",
+    "C_GenerateKey",
+    "C_CreateObject",
+    "C_CopyObject",
+    "C_GetOperationState",
+    "C_SetOperationState",
+];
+
 /// The functions that templates go to; some more often than others.
 pub const ABOUT_OBJECTS: [&str; 14] = [
     "C_CreateObject",
@@ -220,12 +258,11 @@ impl Application<'_> {
             let at = match last {
                 // What began mostly goes on: with a function that stands behind it in the lists.
                 Some(last) if !b.once_in(4) => (last + 1 + b.below(4)).min(SIGNATURES.len() - 1),
+                _ if b.once_in(2) => place(b.one_of(&BEGINNINGS)),
                 _ => b.below(SIGNATURES.len()),
             };
-            // The whole library's end is no news most of the time.
-            if !["C_Finalize", "C_Initialize", "C_InitToken"].contains(&SIGNATURES[at].0)
-                || b.once_in(4)
-            {
+            // What ends all is no news most of the time.
+            if !ENDS.contains(&SIGNATURES[at].0) || b.once_in(8) {
                 let rv = self.call(b, at);
                 last = (rv == CKR_OK && SIGNATURES[at].0.ends_with("Init")).then_some(at).or(last);
                 if rv != CKR_OK && b.once_in(4) {
