@@ -25,7 +25,7 @@ impl From<rusqlite::Error> for Error {
                 About::InterruptedStore,
             ),
             Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
-                ("the store", About::BusyStore)
+                ("the store is held by another program", About::BusyStore)
             }
             _ => ("the store", About::Store),
         };
@@ -104,4 +104,22 @@ pub(super) fn not_created(distrust: Distrust) -> Error {
         None => CKR_TOKEN_NOT_PRESENT,
     };
     Error::because(rv, "the store cannot be created", distrust).concerning(About::Store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_do_to_the_store_is_told_from_damage() {
+        for (code, said, rv) in [
+            (ffi::SQLITE_READONLY_ROLLBACK, "was interrupted", CKR_FUNCTION_FAILED),
+            (ffi::SQLITE_BUSY, "held by another program", CKR_FUNCTION_FAILED),
+            (ffi::SQLITE_CORRUPT, "the store (", CKR_TOKEN_NOT_RECOGNIZED),
+        ] {
+            let error = Error::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert_eq!(error.ck_rv(), rv);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
 }
