@@ -32,7 +32,7 @@ built  ?= $(target)/release
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test unit clients suites vm packages staged deb lint doc deny fuzz bench compare soak release-check install uninstall clean
+.PHONY: help setup build release demo test unit clients suites sanitize vm packages staged deb lint doc deny fuzz bench compare soak release-check install uninstall clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ clients: ## real clients on a TPM emulator; one alone: swtpm-ci/run.sh NAME
 suites: ## test suites that others wrote, against the module; one alone: swtpm-ci/suites.sh NAME
 	@tools/setup.sh suites
 	swtpm-ci/suites.sh
+
+sanitize: ## the tests and two programs under valgrind: no report of ours (an hour); tools/sanitize.sh FILTER
+	@tools/setup.sh sanitize
+	tools/sanitize.sh
 
 vm: ## disks and boots in virtual machines with a TPM (root); one alone: swtpm-ci/vm/run.sh NAME
 	@tools/setup.sh vm

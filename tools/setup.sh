@@ -7,6 +7,7 @@
 #   tools/setup.sh test      the same, every client that the tests run, and cargo-nextest
 #   tools/setup.sh bench     the same, and the module that the benches compare with
 #   tools/setup.sh suites    test, and what the test suites of others are built with
+#   tools/setup.sh sanitize  test, and valgrind
 #   tools/setup.sh vm        demo, and what virtual machines are made of and run with
 #   tools/setup.sh deb       build, and cargo-deb
 #   tools/setup.sh packages  demo, deb, and what a clean root is made of
@@ -43,6 +44,9 @@ node_packages="nodejs npm libnode-dev"
 bench_packages="libtpm2-pkcs11-1 libtpm2-pkcs11-tools"
 # Suites in Go come as Debian's packages of their source, as the clients do.
 suites_packages="libtpm2-pkcs11-1 golang-github-stretchr-testify-dev"
+
+# What looks on while tests run.
+sanitize_packages="valgrind"
 
 # A virtual machine's parts: its disks, its first RAM disk, its emulator.
 vm_packages="mmdebstrap debian-archive-keyring qemu-system-x86 qemu-utils e2fsprogs kmod cpio"
@@ -170,6 +174,12 @@ main() {
             packages $build_packages $demo_packages $test_packages $suites_packages
             cargo_on_path
             ;;
+        sanitize)
+            # shellcheck disable=SC2086
+            packages $build_packages $demo_packages $test_packages $sanitize_packages
+            cargo_on_path
+            cargo_tool nextest cargo-nextest "$nextest_version"
+            ;;
         vm)
             # shellcheck disable=SC2086
             packages $build_packages $demo_packages $vm_packages
@@ -205,7 +215,7 @@ main() {
             cargo_tool fuzz cargo-fuzz "$fuzz_version"
             ;;
         *)
-            say "build, demo, test, bench, suites, vm, deb, packages, lint, deny or fuzz?"
+            say "build, demo, test, bench, suites, vm, deb, packages, lint, deny, sanitize or fuzz?"
             return 2
             ;;
     esac
