@@ -7,6 +7,7 @@ use common::fixture::*;
 use common::p11::*;
 use common::peer::{self, Peer};
 use common::swtpm::Swtpm;
+use common::tpm_proxy::Action;
 use cryptoki_sys::*;
 
 const ALL: [CK_SLOT_ID; 4] = [OWNER, ENDORSEMENT, PLATFORM, NULL];
@@ -131,4 +132,33 @@ fn c133_what_is_asked_while_the_tpm_is_away_ends_no_session_and_no_login() {
         assert_eq!(sign(&t.p, session, key), Ok(()), "{name}");
         assert_eq!(sign(&t.p, session, fleeting), Ok(()), "{name}");
     }
+}
+
+/// As the kernel's resource manager does it after a reset: what it kept for the connection cannot be loaded any more, so that
+/// the first command is not even sent, whichever it is.
+#[test]
+fn c133_a_connection_that_is_lost_before_the_pin_went_out_fails_no_login() {
+    const UNSEAL: u32 = 0x15e;
+    let (rig, proxy) = Rig::tapped();
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    t.p.logout(session).unwrap();
+    proxy.reset();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    t.p.logout(session).unwrap();
+    let commands = proxy.commands();
+    let pin_goes_out = commands.iter().position(|(code, _)| *code == UNSEAL).unwrap();
+    assert!(pin_goes_out > 0);
+    for at in 0..pin_goes_out {
+        proxy.fault_at(at, Action::DropConnection);
+        assert_eq!(t.p.login(session, CKU_USER, PIN), Ok(()), "command {at}");
+        proxy.clear_hook();
+        t.p.logout(session).unwrap();
+    }
+    // Nobody knows whether this one was counted.
+    proxy.reset();
+    proxy.fault_at(pin_goes_out, Action::DropConnection);
+    assert_eq!(t.p.login(session, CKU_USER, PIN), Err(CKR_DEVICE_ERROR));
+    proxy.clear_hook();
+    assert_eq!(proxy.commands().iter().filter(|(code, _)| *code == UNSEAL).count(), 1);
 }

@@ -70,6 +70,8 @@ pub struct Turn<'a> {
     pub(super) state: Guard<'a, State>,
     pub(super) sharing: Sharing,
     pub(super) approver: Option<Arc<Approver>>,
+    /// In this attempt the TPM may have been told a PIN.
+    pub(super) pin_told: bool,
 }
 
 impl Engine {
@@ -101,7 +103,7 @@ impl Engine {
         })?;
         let sharing = link.sharing();
         let taken = link.take()?;
-        let mut turn = Turn { state, sharing, approver: None };
+        let mut turn = Turn { state, sharing, approver: None, pin_told: false };
         match taken {
             Taken::StillMine => {}
             Taken::Others(leftovers) => turn.begin_after_others(&leftovers),

@@ -270,6 +270,7 @@ impl Tpm for Turn<'_> {
         self.attempt(Repeat::Never, |turn| {
             let command = Command::new(tpm2::TPM2_CC_DictionaryAttackLockReset)?
                 .handle(Handle::permanent(tpm2::TPM2_RH_LOCKOUT));
+            turn.pin_told = true;
             turn.send_as_hierarchy(command, auth.clone()).map(|_| ()).map_err(|failure| {
                 match failure {
                     Failure::Rc(_, rc) if classify(rc) == Class::Locked => failure.tried(),
@@ -351,6 +352,7 @@ impl Turn<'_> {
             let command =
                 complete(Command::new(code)?.handle(object.clone()), parent.handle.clone());
             let used = Use { session, auth: key.auth.bytes(), attributes: attributes | secret };
+            turn.pin_told |= counted;
             let result = turn.send(command, Authorization::Sessions(vec![used]));
             if !matches!(result, Err(Failure::Transport(_))) {
                 turn.flush_temporary(object.number);

@@ -93,6 +93,7 @@ impl Turn<'_> {
             // nonceTPM, cpHashA and policyRef empty, no expiration.
             .parameters(Writer::new().sized(&[]).sized(&[]).sized(&[]).u32(0));
         let used = Use { session, auth: auth.bytes(), attributes: CONTINUE };
+        self.pin_told = true;
         self.send(command, Authorization::Sessions(vec![used])).map_err(Failure::tried)?;
         Ok(())
     }

@@ -19,7 +19,8 @@ pub enum Repeat {
     /// It leaves nothing behind that a second time would double.
     Safe,
     /// It authorizes with a PIN: what may have cost a try is not tried again, and what fails
-    /// without the TPM having said so is never a wrong PIN.
+    /// without the TPM having said so is never a wrong PIN. A connection that is lost before the PIN
+    /// went out has cost none.
     Never,
 }
 
@@ -34,6 +35,7 @@ impl Turn<'_> {
     ) -> Result<T> {
         let mut mended = Mended::default();
         loop {
+            self.pin_told = false;
             let failure = match attempt(self) {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -69,7 +71,10 @@ impl Turn<'_> {
             Failure::Transport(_) => {
                 // Whatever comes next begins with a connection and handles that are known.
                 let reconnected = self.reconnect().is_ok();
-                reconnected && repeat == Repeat::Safe && first(&mut mended.transport)
+                // The kernel's resource manager fails the first command after the TPM was reset in the machine's
+                // sleep: that one is seldom the one with the PIN.
+                let safe = repeat == Repeat::Safe || !self.pin_told;
+                reconnected && safe && first(&mut mended.transport)
             }
             Failure::Refused(_) => false,
         }
