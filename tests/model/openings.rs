@@ -158,7 +158,8 @@ fn macs() -> Vec<Call> {
     calls
 }
 
-/// RSA keys that ask for the PIN, for each of what they do: with it and without.
+/// RSA keys that ask for the PIN, for each of what they do, with it and without; and an EC key that
+/// signs messages.
 fn asked() -> Vec<Call> {
     let whole =
         || Call::OneShot(FIRST, ACTIVE, DataPick::Suitable(1), Room::Enough, SignaturePick::Wrong);
@@ -172,6 +173,13 @@ fn asked() -> Vec<Call> {
         calls.extend([Call::BeginAsking(FIRST, which, PinPick::Right), whole()]);
     }
     calls.extend([Call::BeginAsking(FIRST, 3, PinPick::Wrong), whole()]);
+    // Of messages each one asks.
+    let signs = |pick, which| message(Kind::Sign, pick, which);
+    let prove = || Call::Prove(FIRST, PinPick::Right);
+    calls.extend([signs(MessagePick::Init, 8), prove()]);
+    calls.extend([signs(MessagePick::Whole, 1), signs(MessagePick::Whole, 1), prove()]);
+    calls.extend([MessagePick::Begin, MessagePick::Next { last: true }].map(|it| signs(it, 1)));
+    calls.push(signs(MessagePick::Final, 1));
     calls
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use cryptoki_sys::*;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 use super::call::{Call, SLOTS, sequences};
 use super::drive;
 use super::state::Model;
-use super::step::Step;
+use super::step::{Kind, Step};
 use crate::common::fixture::{P256, PIN, Rig, SO_PIN, make_token, rsa_pair};
 use crate::common::p11::*;
 
@@ -119,31 +120,19 @@ impl Bench {
             Step::Begin { kind, .. } => format!("C_{kind:?}Init"),
             Step::OneShot { kind, .. } => format!("C_{kind:?}"),
             Step::Message { encrypts, call, .. } => {
-                let which = format!("{call:?}");
-                let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-                let (forth, back) = (format!("C_MessageEncrypt {which}"), "C_MessageDecrypt");
-                if *encrypts { forth } else { format!("{back} {which}") }
+                let kind = if *encrypts { Kind::Encrypt } else { Kind::Decrypt };
+                format!("C_Message{kind:?} {}", first_word(call))
             }
-            Step::Signed { kind, call, .. } => {
-                let which = format!("{call:?}");
-                let which = which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-                format!("C_Message{kind:?} {which}")
-            }
+            Step::Signed { kind, call, .. } => format!("C_Message{kind:?} {}", first_word(call)),
             Step::VerifyKnown { data, .. } => {
                 let end = if data.is_some() { "" } else { "Final" };
                 format!("C_VerifySignature{end}")
             }
-            Step::Key { call, .. } => {
-                let which = format!("{call:?}");
-                which.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
-            }
+            Step::Key { call, .. } => first_word(call),
             Step::Dual { dual, .. } => format!("C_{dual:?}Update"),
             Step::Final { kind, .. } => format!("C_{kind:?}Final"),
             Step::Update { kind, .. } => format!("C_{kind:?}Update"),
-            _ => {
-                let all = format!("{step:?}");
-                all.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
-            }
+            _ => first_word(step),
         };
         let mut tally = self.tally.borrow_mut();
         let (well, refused) = tally.entry(name).or_default();
@@ -161,6 +150,12 @@ impl Bench {
             assert!(*refused > 0 || always, "{name} was never refused: {tally:#?}");
         }
     }
+}
+
+/// The name of a call.
+fn first_word(call: &impl Debug) -> String {
+    let all = format!("{call:?}");
+    all.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().into()
 }
 
 /// Where the module and the model differ.
