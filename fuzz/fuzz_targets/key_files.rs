@@ -9,22 +9,24 @@
 // The tool is a program, not a library: the reader comes in with the files it stands on.
 #[path = "../../tools/src/failure.rs"]
 mod failure;
-#[path = "../../tools/src/name.rs"]
-mod name;
-#[path = "../../tools/src/output.rs"]
-mod output;
-#[path = "../../tools/src/pin.rs"]
-mod pin;
-#[path = "../../tools/src/prompt.rs"]
-mod prompt;
-#[path = "../../tools/src/slot.rs"]
-mod slot;
-#[path = "../../tools/src/token_session.rs"]
-mod token_session;
-#[path = "../../tools/src/uri.rs"]
-mod uri;
 #[path = "../src/tool_key.rs"]
 mod key;
+#[path = "../../tools/src/output.rs"]
+mod output;
+
+/// What the reader makes of numbers, as the tool has it.
+mod token_session {
+    use hierarkey::cryptoki::*;
+    use hierarkey::object::template::RawAttribute;
+
+    pub fn bytes(kind: CK_ATTRIBUTE_TYPE, value: impl Into<Vec<u8>>) -> RawAttribute {
+        RawAttribute::bytes(kind, value)
+    }
+
+    pub fn ulong(kind: CK_ATTRIBUTE_TYPE, value: CK_ULONG) -> RawAttribute {
+        bytes(kind, value.to_ne_bytes())
+    }
+}
 
 use libfuzzer_sys::fuzz_target;
 use zeroize::Zeroizing;
