@@ -1,5 +1,5 @@
-//! What the fuzzer looks at, once, through the built module: its seeds, and every input that broke
-//! something once. See fuzz/README.md.
+//! What the fuzzer looks at, through the built module and without a fuzzer: its seeds, and some made-up
+//! inputs. See fuzz/README.md.
 
 // Every unsafe block calls the C ABI, or reads what it wrote.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -80,6 +80,23 @@ fn replay(target: &str, run: impl Fn(&[u8])) {
         println!("{target}/{name}");
         run(&input);
     }
+    let full = std::env::var("HIERARKEY_TEST_SIZE").is_ok_and(|size| size == "full");
+    for number in 0..if full { 10_000 } else { 10 } {
+        println!("{target}, input {number}");
+        run(&made_up(number));
+    }
+}
+
+/// An input of nobody's, the same for the same number.
+fn made_up(number: u64) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(next).take(600).collect()
 }
 
 #[test]
