@@ -49,7 +49,7 @@ names_a_file_that_is_not_there() {
     complains "$work/none" token init --destroy-keys --label other --pin-file "$work/pin" --so-pin-file "$work/none"
 }
 refuses_a_long_label() {
-    complains 'at most 32 bytes' token init --label 123456789012345678901234567890123 \
+    complains '1 to 32 bytes' token init --label 123456789012345678901234567890123 \
         --pin-file "$work/pin" --so-pin-file "$work/so-pin"
 }
 asks_nobody_without_a_terminal() {
