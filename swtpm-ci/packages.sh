@@ -152,7 +152,6 @@ installs_from_source() {
     inside apt-get -q install make >"$work/make.log" 2>&1 || { cat "$work/make.log"; return 1; }
     mount --bind "$root" "$clean/mnt"
     inside make -C /mnt --no-print-directory install libdir="$libraries" ${built:+built="/mnt${built#"$root"}"}
-    umount "$clean/mnt"
     is_shared_by_two_groups
     inside rmdir /var/lib/hierarkey
     steps source
@@ -161,7 +160,8 @@ installs_from_source() {
     mv "$clean/var/lib/hierarkey.kept" "$clean/var/lib/hierarkey"
     configures
     alice_uses_it
-    make --no-print-directory uninstall DESTDIR="$clean" prefix=/usr
+    inside make -C /mnt --no-print-directory uninstall libdir="$libraries"
+    umount "$clean/mnt"
     [ -z "$(find "$clean/usr" -name '*hierarkey*')" ]
     [ -e "$clean/etc/hierarkey/hierarkey.toml" ]
 }
