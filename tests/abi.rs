@@ -22,7 +22,7 @@ mod swtpm;
 
 use guarded::Guarded;
 use module::{Module, in_own_process, in_own_process_with, rv};
-use prototypes::PROTOTYPES;
+use prototypes::{Any, PROTOTYPES};
 use swtpm::Swtpm;
 
 /// Another module whose C_ functions can come before ours in a process's global scope.
@@ -197,20 +197,6 @@ fn c013_each_list_tells_its_own_version() {
         }
     });
 }
-
-/// Any C_ function. Arguments beyond its own are in places it does not look at.
-type Any = unsafe extern "C" fn(
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-) -> CK_RV;
 
 /// Calls `name` with NULL for each pointer, `session` for the session, `number` for the others.
 fn with_null(module: &Module, name: &str, session: usize, number: usize) -> CK_RV {

@@ -8,8 +8,8 @@ use cryptoki_sys::*;
 
 use crate::common::fixture::PIN;
 use crate::common::p11::*;
+use crate::common::prototypes::Any;
 use crate::common::prototypes::PROTOTYPES;
-use crate::common::return_values::Any;
 use crate::job::{self, AES, Client, EC};
 
 /// What the bus is searched for: no 16 bytes of it come twice.

@@ -3,6 +3,7 @@
 use cryptoki_sys::*;
 
 use super::bytes::Bytes;
+use super::common::prototypes::Any;
 use super::memory::{self, Memory};
 use super::parameter::{Caller, Purpose};
 use super::template;
@@ -130,20 +131,6 @@ const SIGNATURES: [(&str, &str); 104] = [
     ("C_WrapKeyAuthenticated", "syhhdo"),
     ("C_UnwrapKeyAuthenticated", "syhdtdH"),
 ];
-
-/// A function of any prototype: each argument is a word, and one too many is not looked at.
-type Any = unsafe extern "C" fn(
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-) -> CK_RV;
 
 /// An application, as far as it knows its sessions and objects.
 pub struct Application<'a> {

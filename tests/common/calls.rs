@@ -8,8 +8,9 @@ use cryptoki_sys::*;
 
 use super::fixture::*;
 use super::p11::*;
+use super::prototypes::Any;
 use super::prototypes::PROTOTYPES;
-use super::return_values::{Any, place};
+use super::return_values::place;
 
 /// Every operation that `C_SessionCancel` knows.
 pub const EVERY_OPERATION: CK_FLAGS = CKF_ENCRYPT

@@ -2,6 +2,22 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use cryptoki_sys::CK_RV;
+
+/// A function of any prototype: each argument is a word, and one too many is not looked at.
+pub type Any = unsafe extern "C" fn(
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+    usize,
+) -> CK_RV;
+
 /// Name and arguments: `s` a session handle, `n` another number, `p` a pointer.
 ///
 /// The first 68 are in every list, the first 92 in those of 3.0 and later.

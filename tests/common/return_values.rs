@@ -13,21 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cryptoki_sys::*;
 
-use super::prototypes::PROTOTYPES;
-
-/// A function of any prototype: each argument is a word, and one too many is not looked at.
-pub type Any = unsafe extern "C" fn(
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-    usize,
-) -> CK_RV;
+use super::prototypes::{Any, PROTOTYPES};
 
 const COUNT: usize = PROTOTYPES.len();
 
