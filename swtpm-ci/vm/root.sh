@@ -7,6 +7,15 @@ release=$(uname -r)
 # Where the root is while this one still runs.
 new_root=/run/new
 
+# root_opens_by rsa|ec: the page's token, such a key in it, a volume that it opens, and this root moved there.
+root_opens_by() {
+    makes_the_token
+    page disk.md "$1"
+    [ "$1" = ec ] || page disk.md certificate >/dev/null
+    makes_a_volume
+    page disk.md enrol PASSWORD="$(cat /run/disk/passphrase)"
+    moves_to_the_volume
+}
 # Copies this root to the volume, and leaves it mounted.
 moves_the_root() {
     cryptsetup open --key-file /run/disk/passphrase "$DEVICE" root

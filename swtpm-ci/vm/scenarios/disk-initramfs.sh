@@ -11,12 +11,7 @@
 . /rig/src/swtpm-ci/vm/initramfs.sh
 case $boot in
     1)
-        makes_the_token
-        page disk.md rsa
-        page disk.md certificate >/dev/null
-        makes_a_volume
-        page disk.md enrol PASSWORD="$(cat /run/disk/passphrase)"
-        moves_to_the_volume
+        root_opens_by rsa
         asked_for_the_pin
         types "$asks_for_pin" 999999
         types "$asks_for_pin" "$user_pin"

@@ -11,12 +11,7 @@
 . /rig/src/swtpm-ci/vm/dracut.sh
 case $boot in
     1)
-        makes_the_token
-        page disk.md rsa
-        page disk.md certificate >/dev/null
-        makes_a_volume
-        page disk.md enrol PASSWORD="$(cat /run/disk/passphrase)"
-        moves_to_the_volume
+        root_opens_by rsa
         power_cycle
         ;;
     2)
