@@ -1,5 +1,7 @@
 //! `hierarkey key`'s reader of files; for the target that reads them.
 
+#[path = "../../tools/src/key/cost.rs"]
+mod cost;
 #[path = "../../tools/src/key/reader.rs"]
 pub mod reader;
 
