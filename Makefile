@@ -69,7 +69,7 @@ suites: ## test suites that others wrote, against the module; one alone: swtpm-c
 	@tools/setup.sh suites
 	swtpm-ci/suites.sh
 
-sanitize: ## the tests and two programs under valgrind: no report of ours (an hour); tools/sanitize.sh FILTER
+sanitize: ## the tests and two programs under valgrind: no report of ours (slow); tools/sanitize.sh FILTER
 	@tools/setup.sh sanitize
 	tools/sanitize.sh
 

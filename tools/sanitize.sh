@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests, and two programs, with valgrind's memcheck looking on: memory that is not there, bytes that nobody wrote, leaks. None of
-# its reports is the module's. It takes an hour of a quiet machine.
+# its reports is the module's.
 #
 #   tools/sanitize.sh          what reaches widest, and pkcs11-tool and p11tool
 #   tools/sanitize.sh FILTER   the tests that cargo-nextest's filter names: 'binary(abi)', 'binary(life) & test(whole)'
