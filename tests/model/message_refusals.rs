@@ -2,10 +2,13 @@
 
 use cryptoki_sys::*;
 
+use super::call::MessagePick;
 use super::mechanism::{Mechanism, Parameter};
 use super::messages::{Head, MessageCall, gcm};
+use super::process::Process;
 use super::refusals::{AES_KEY, believes, only, tell, with_aes};
-use super::step::{Given, Room, Step};
+use super::state::Consent;
+use super::step::{Given, Kind, Room, Step};
 
 const DATA: &[u8] = b"a message of two blocks or so";
 
@@ -86,4 +89,23 @@ fn the_model_refuses_a_message_whose_tag_is_wrong() {
     let right = whole(false, head(&tag), &secret, Room::Enough);
     assert!(!believes(&model, &right, CKR_AEAD_DECRYPT_FAILED, message(b"", &tag)));
     tell(&mut model, &right, message(DATA, &tag));
+}
+
+#[test]
+fn the_model_finds_a_message_to_decrypt_amid_a_process_whose_key_is_no_ciphers() {
+    let mut model = with_aes();
+    let number = model.handles[&4];
+    let pair = model.objects[number].pair.unwrap();
+    model.secrets.insert(pair + 1, b"what MACs are made with".to_vec());
+    let mut mac_key = model.objects[number].clone();
+    mac_key.pair = Some(pair + 1);
+    model.objects.push(mac_key);
+    let hmac = Mechanism::suitable(CKM_SHA256_HMAC);
+    let process = Process::new(Kind::Sign, hmac, model.objects.len() - 1, Consent::default());
+    model.here(1).process = Some(process);
+    for pick in [MessagePick::Whole, MessagePick::Begin, MessagePick::Next { last: true }] {
+        // Of sixteen choices the last is another kind of process than the session's.
+        let steps = model.pick_message(1, Kind::Decrypt, pick, 15, Room::Enough);
+        assert!(matches!(steps[..], [Step::Message { encrypts: false, .. }]), "{steps:?}");
+    }
 }

@@ -94,9 +94,10 @@ impl Model {
         (head, data)
     }
 
-    /// The key of the session's process, or any.
+    /// The key of the session's process, if that encrypts or decrypts, or any.
     fn any_secret(&self, session: CK_SESSION_HANDLE) -> &[u8] {
         let process = self.sessions.get(&session).and_then(|session| session.process.as_ref());
+        let process = process.filter(|it| matches!(it.kind, Kind::Encrypt | Kind::Decrypt));
         let number = process.and_then(|process| self.objects[process.key].pair);
         let secret = number.and_then(|number| self.secrets.get(&number));
         secret.or(choose(self.secrets.values().collect(), 0)).expect("there is one in the pool")
