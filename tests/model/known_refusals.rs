@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 
 use super::mechanism::Mechanism;
-use super::refusals::{begin, one_shot, only, output, tell, with_pair};
+use super::refusals::{begin, believes, one_shot, only, output, tell, with_pair};
 use super::state::Model;
 use super::step::{Given, Kind, Room, Step};
 
@@ -65,4 +65,18 @@ fn the_model_knows_what_a_verification_with_a_known_signature_takes() {
     tell(&mut model, &known(CKM_ECDSA, 11, &SIGNATURE), Given::Nothing);
     only(&model, &part(b"da"), CKR_FUNCTION_NOT_SUPPORTED);
     only(&model, &end(None), CKR_FUNCTION_NOT_SUPPORTED);
+}
+
+#[test]
+fn the_model_leaves_open_whether_one_way_to_verify_ends_the_other() {
+    let mut model = with_signature();
+    let null = |kind| Step::BeginNull { session: 1, kind, key: 11 };
+    tell(&mut model, &known(CKM_ECDSA_SHA256, 11, &SIGNATURE), Given::Nothing);
+    assert!(believes(&model, &null(Kind::Verify), CKR_ARGUMENTS_BAD, Given::Nothing));
+    assert!(!believes(&model, &null(Kind::Verify), CKR_OPERATION_ACTIVE, Given::Nothing));
+    only(&model, &null(Kind::Sign), CKR_ARGUMENTS_BAD);
+    only(&model, &null(Kind::VerifyKnown), CKR_OK);
+    tell(&mut model, &null(Kind::Verify), Given::Nothing);
+    only(&model, &end(Some(b"data")), CKR_OPERATION_NOT_INITIALIZED);
+    only(&model, &null(Kind::Verify), CKR_ARGUMENTS_BAD);
 }

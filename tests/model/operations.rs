@@ -79,13 +79,7 @@ impl Model {
             Step::Begin { session, kind, mechanism, key } => {
                 self.begin(*session, *kind, *mechanism, *key, answer)
             }
-            Step::BeginNull { session, kind, .. } => {
-                let active = self.here(*session).operations.remove(kind);
-                let mut rules = Rules::new();
-                rules.must(active.is_none(), CKR_ARGUMENTS_BAD);
-                rules.may(active.is_some_and(|operation| operation.maybe), CKR_ARGUMENTS_BAD);
-                rules.judge(answer.rv).map(|_| ())
-            }
+            Step::BeginNull { session, kind, .. } => self.end(*session, *kind, answer),
             Step::OneShot { session, kind, data, room } => {
                 self.one_shot(*session, *kind, data, *room, answer)
             }
@@ -164,6 +158,22 @@ impl Model {
     ) {
         operation.maybe = false;
         self.here(session).operations.insert(kind, operation);
+    }
+
+    /// An …Init without mechanism ends the operation of its kind. Whether it ends the other way to
+    /// verify too, which has the same flag, is open.
+    fn end(&mut self, session: CK_SESSION_HANDLE, kind: Kind, answer: &Answer) -> Verdict {
+        let active = &mut self.here(session).operations;
+        let own = active.remove(&kind);
+        let alike = active.keys().copied().find(|other| other.flag() == kind.flag());
+        let mut rules = Rules::new();
+        rules
+            .must(own.is_none() && alike.is_none(), CKR_ARGUMENTS_BAD)
+            .may(alike.is_some() || own.is_some_and(|it| it.maybe), CKR_ARGUMENTS_BAD);
+        if let (true, Some(alike)) = (rules.judge(answer.rv)?, alike) {
+            self.here(session).operations.remove(&alike);
+        }
+        Ok(())
     }
 
     fn one_shot(
