@@ -26,12 +26,8 @@ const DIGESTS: [CK_MECHANISM_TYPE; 11] = [
 ];
 
 fn get_raw(p: &P11, session: CK_SESSION_HANDLE, out: Option<&mut [u8]>) -> (CK_RV, usize) {
-    let (buffer, mut len) = match out {
-        Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-        None => (ptr::null_mut(), 0),
-    };
-    let rv = unsafe { p.list.C_GetOperationState.unwrap()(session, buffer, &mut len) };
-    (rv, len as usize)
+    let get = p.list.C_GetOperationState.unwrap();
+    into_room(out, |buffer, len| unsafe { get(session, buffer, len) })
 }
 
 fn get(p: &P11, session: CK_SESSION_HANDLE) -> Rv<Vec<u8>> {

@@ -175,16 +175,11 @@ impl Apart<'_> {
         key: CK_OBJECT_HANDLE,
         out: Option<&mut [u8]>,
     ) -> (CK_RV, usize) {
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
         let aad = (AAD.as_ptr().cast_mut(), AAD.len() as CK_ULONG);
         let call = self.p.list.C_WrapKeyAuthenticated.unwrap();
-        let rv = unsafe {
-            call(self.session, &mut mech.raw(), self.with, key, aad.0, aad.1, buffer, &mut len)
-        };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe {
+            call(self.session, &mut mech.raw(), self.with, key, aad.0, aad.1, buffer, len)
+        })
     }
 
     fn wrap(&self, given: &mut Given, key: CK_OBJECT_HANDLE) -> Rv<Vec<u8>> {

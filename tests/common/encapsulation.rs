@@ -3,8 +3,6 @@
 // Every block here calls the C ABI with pointers to values that outlive the call.
 #![allow(dead_code, clippy::undocumented_unsafe_blocks)]
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
 use super::p11::*;
@@ -19,12 +17,8 @@ pub fn encapsulate_raw(
     out: Option<&mut [u8]>,
 ) -> (CK_RV, usize, CK_OBJECT_HANDLE) {
     let mut template = raw(template);
-    let (buffer, mut len) = match out {
-        Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-        None => (ptr::null_mut(), 0),
-    };
     let mut made = 0xdead;
-    let rv = unsafe {
+    let (rv, len) = into_room(out, |buffer, len| unsafe {
         p.list.C_EncapsulateKey.unwrap()(
             session,
             &mut mech.raw(),
@@ -32,11 +26,11 @@ pub fn encapsulate_raw(
             template.as_mut_ptr(),
             template.len() as CK_ULONG,
             buffer,
-            &mut len,
+            len,
             &mut made,
         )
-    };
-    (rv, len as usize, made)
+    });
+    (rv, len, made)
 }
 
 pub fn encapsulate(

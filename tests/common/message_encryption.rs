@@ -3,12 +3,10 @@
 // Every unsafe block calls the C ABI with pointers to values that outlive the call.
 #![allow(dead_code, clippy::undocumented_unsafe_blocks)]
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
 use super::aead::{other_ccm, other_gcm, structure};
-use super::p11::{Mech, P11, Rv};
+use super::p11::{Mech, P11, Rv, into_room};
 
 pub const KEY: [u8; 16] = [0x42; 16];
 pub const NONCE: &[u8; 12] = b"twelve bytes";
@@ -126,8 +124,7 @@ impl Messages<'_> {
     ) -> (CK_RV, usize) {
         let list = self.p.list;
         let call = if encrypt { list.C_EncryptMessage } else { list.C_DecryptMessage }.unwrap();
-        let (buffer, mut len) = place(out);
-        let rv = unsafe {
+        into_room(out, |buffer, len| unsafe {
             call(
                 self.session,
                 parameter.as_mut_ptr().cast(),
@@ -137,10 +134,9 @@ impl Messages<'_> {
                 data.as_ptr().cast_mut(),
                 data.len() as CK_ULONG,
                 buffer,
-                &mut len,
+                len,
             )
-        };
-        (rv, len as usize)
+        })
     }
 
     pub fn whole(&self, encrypt: bool, given: &mut Given, aad: &[u8], data: &[u8]) -> Rv<Vec<u8>> {
@@ -183,8 +179,7 @@ impl Messages<'_> {
         let mut raw = given.raw();
         let list = self.p.list;
         let next = if encrypt { list.C_EncryptMessageNext } else { list.C_DecryptMessageNext };
-        let (buffer, mut len) = place(out);
-        let rv = unsafe {
+        into_room(out, |buffer, len| unsafe {
             next.unwrap()(
                 self.session,
                 raw.as_mut_ptr().cast(),
@@ -192,11 +187,10 @@ impl Messages<'_> {
                 part.as_ptr().cast_mut(),
                 part.len() as CK_ULONG,
                 buffer,
-                &mut len,
+                len,
                 flags,
             )
-        };
-        (rv, len as usize)
+        })
     }
 
     /// A part, after asking for the length, which is the exact one; to decrypt, a part that is not the
@@ -228,12 +222,5 @@ impl Messages<'_> {
             made.extend(self.next(encrypt, given, part, at + 1 == parts.len())?);
         }
         Ok(made)
-    }
-}
-
-fn place(out: Option<&mut [u8]>) -> (*mut u8, CK_ULONG) {
-    match out {
-        Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-        None => (ptr::null_mut(), 0),
     }
 }

@@ -3,11 +3,9 @@
 // Every block here calls the C ABI with pointers to values that outlive the call.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
-use super::p11::{Mech, P11, Rv, ok};
+use super::p11::{Mech, P11, Rv, into_room, ok};
 
 /// An operation with output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +151,9 @@ impl P11 {
             Op::Decrypt => list.C_Decrypt.unwrap(),
             Op::Digest => list.C_Digest.unwrap(),
         };
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
-        let rv = unsafe {
-            call(session, data.as_ptr().cast_mut(), data.len() as CK_ULONG, buffer, &mut len)
-        };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe {
+            call(session, data.as_ptr().cast_mut(), data.len() as CK_ULONG, buffer, len)
+        })
     }
 
     /// The one-shot call into a buffer of 1 KiB.
@@ -195,12 +188,7 @@ impl P11 {
             Op::Decrypt => list.C_DecryptFinal.unwrap(),
             Op::Digest => list.C_DigestFinal.unwrap(),
         };
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
-        let rv = unsafe { call(session, buffer, &mut len) };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe { call(session, buffer, len) })
     }
 
     pub fn finish(&self, op: Op, session: CK_SESSION_HANDLE) -> Rv<Vec<u8>> {

@@ -19,6 +19,19 @@ pub(super) fn ok(rv: CK_RV) -> Rv<()> {
     if rv == CKR_OK { Ok(()) } else { Err(rv) }
 }
 
+/// A call that gives output, into this much room; `None` asks for the length. Gives rv and length.
+pub fn into_room(
+    out: Option<&mut [u8]>,
+    call: impl FnOnce(*mut CK_BYTE, &mut CK_ULONG) -> CK_RV,
+) -> (CK_RV, usize) {
+    let (buffer, mut len) = match out {
+        Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
+        None => (ptr::null_mut(), 0),
+    };
+    let rv = call(buffer, &mut len);
+    (rv, len as usize)
+}
+
 /// The module that cargo built for this test executable: beside it, in target/*/deps.
 pub fn module_path() -> PathBuf {
     let executable = std::env::current_exe().unwrap();

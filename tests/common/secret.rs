@@ -3,11 +3,9 @@
 // Every block here calls the C ABI with pointers to values that outlive the call.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
-use super::p11::{Attr, Mech, Op, P11, Rv, bytes, flag, ulong};
+use super::p11::{Attr, Mech, Op, P11, Rv, bytes, flag, into_room, ulong};
 
 /// A call that takes a part and gives a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,14 +84,9 @@ impl P11 {
             Part::SignEncrypt => list.C_SignEncryptUpdate.unwrap(),
             Part::DecryptVerify => list.C_DecryptVerifyUpdate.unwrap(),
         };
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
-        let rv = unsafe {
-            call(session, data.as_ptr().cast_mut(), data.len() as CK_ULONG, buffer, &mut len)
-        };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe {
+            call(session, data.as_ptr().cast_mut(), data.len() as CK_ULONG, buffer, len)
+        })
     }
 
     /// One call, after asking for the length, which has to be the exact one. Of what waits for its tag

@@ -44,14 +44,10 @@ impl Messages<'_> {
     pub fn sign_raw(&self, next: bool, data: &[u8], out: Option<&mut [u8]>) -> (CK_RV, usize) {
         let list = self.p.list;
         let call = if next { list.C_SignMessageNext } else { list.C_SignMessage }.unwrap();
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
         let data = (data.as_ptr().cast_mut(), data.len() as CK_ULONG);
-        let rv =
-            unsafe { call(self.session, ptr::null_mut(), 0, data.0, data.1, buffer, &mut len) };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe {
+            call(self.session, ptr::null_mut(), 0, data.0, data.1, buffer, len)
+        })
     }
 
     pub fn sign(&self, data: &[u8]) -> Rv<Vec<u8>> {

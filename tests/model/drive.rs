@@ -13,7 +13,7 @@ use super::messages::{Head, MessageCall};
 use super::state::Model;
 use super::step::{Answer, Born, Given, Kind, READ, Room, Step, Wanted};
 use crate::common::message_encryption as messages;
-use crate::common::p11::{Op, P11, Rv};
+use crate::common::p11::{Op, P11, Rv, into_room};
 use crate::common::secret::Part;
 
 /// What is given where there is [`Room::Enough`].
@@ -80,13 +80,8 @@ pub fn perform(p: &P11, model: &Model, step: &Step) -> Answer {
         }
         Step::Key { session, call } => key(p, *session, call),
         Step::GetState { session, room } => output(*room, |out| {
-            let (buffer, mut len) = match out {
-                Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-                None => (ptr::null_mut(), 0),
-            };
             let get = p.list.C_GetOperationState.unwrap();
-            let rv = unsafe { get(*session, buffer, &mut len) };
-            (rv, len as usize)
+            into_room(out, |buffer, len| unsafe { get(*session, buffer, len) })
         }),
         Step::SetState { session, bytes, key } => raw_answer(unsafe {
             let (state, len) = (bytes.as_ptr().cast_mut(), bytes.len() as CK_ULONG);

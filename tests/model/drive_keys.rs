@@ -3,8 +3,6 @@
 // Every block here calls the C ABI with pointers to values that outlive the call.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
 use super::derivation::{Derivation, peer};
@@ -12,7 +10,7 @@ use super::drive::{born, one, output};
 use super::keys::KeyCall;
 use super::step::Answer;
 use crate::common::derive;
-use crate::common::p11::{Mech, P11};
+use crate::common::p11::{Mech, P11, into_room};
 use crate::common::wrapping::Wrapping;
 
 pub fn key(p: &P11, session: CK_SESSION_HANDLE, call: &KeyCall) -> Answer {
@@ -21,13 +19,10 @@ pub fn key(p: &P11, session: CK_SESSION_HANDLE, call: &KeyCall) -> Answer {
             born(p, session, one(p.generate_key(session, *ckm, template)))
         }
         KeyCall::Wrap { ckm, with, key, room } => output(*room, |out| {
-            let (buffer, mut len) = match out {
-                Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-                None => (ptr::null_mut(), 0),
-            };
             let (wrap, mut mechanism) = (p.list.C_WrapKey.unwrap(), Mech::plain(*ckm));
-            let rv = unsafe { wrap(session, &mut mechanism.raw(), *with, *key, buffer, &mut len) };
-            (rv, len as usize)
+            into_room(out, |buffer, len| unsafe {
+                wrap(session, &mut mechanism.raw(), *with, *key, buffer, len)
+            })
         }),
         KeyCall::Unwrap { ckm, with, wrapped, template } => {
             let made = p.unwrap(session, Mech::plain(*ckm), *with, wrapped, template);

@@ -10,7 +10,7 @@ use cryptoki_sys::*;
 use super::drive::{output, raw_answer};
 use super::signed::{End, SignedCall};
 use super::step::{Answer, Kind};
-use crate::common::p11::P11;
+use crate::common::p11::{P11, into_room};
 
 pub fn signed(p: &P11, session: CK_SESSION_HANDLE, kind: Kind, call: &SignedCall) -> Answer {
     let (list, signs) = (p.list, kind == Kind::Sign);
@@ -59,12 +59,9 @@ fn ended(p: &P11, session: CK_SESSION_HANDLE, last: bool, data: &[u8], end: &End
     match end {
         End::Made(room) => output(*room, |out| {
             let call = if last { list.C_SignMessageNext } else { list.C_SignMessage }.unwrap();
-            let (buffer, mut room) = match out {
-                Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-                None => (ptr::null_mut(), 0),
-            };
-            let rv = unsafe { call(session, none, 0, data, len, buffer, &mut room) };
-            (rv, room as usize)
+            into_room(out, |buffer, room| unsafe {
+                call(session, none, 0, data, len, buffer, room)
+            })
         }),
         End::Given(signature) => {
             let call = if last { list.C_VerifyMessageNext } else { list.C_VerifyMessage }.unwrap();

@@ -1,7 +1,5 @@
 //! A token with an RSA pair for everything an RSA pair can do.
 
-use std::ptr;
-
 use cryptoki_sys::*;
 
 use crate::common::fixture::*;
@@ -55,13 +53,8 @@ impl Rsa {
     pub fn raw(&self, signs: bool, input: &[u8], out: Option<&mut [u8]>) -> (CK_RV, usize) {
         let list = self.t.p.list;
         let call = if signs { list.C_SignRecover } else { list.C_VerifyRecover }.unwrap();
-        let (buffer, mut len) = match out {
-            Some(out) => (out.as_mut_ptr(), out.len() as CK_ULONG),
-            None => (ptr::null_mut(), 0),
-        };
         let input = (input.as_ptr().cast_mut(), input.len() as CK_ULONG);
-        let rv = unsafe { call(self.session, input.0, input.1, buffer, &mut len) };
-        (rv, len as usize)
+        into_room(out, |buffer, len| unsafe { call(self.session, input.0, input.1, buffer, len) })
     }
 
     pub fn finish(&self, signs: bool, input: &[u8]) -> Rv<Vec<u8>> {
