@@ -1,4 +1,4 @@
-//! Tokens made anew, and PINs: conformance statements 24 to 29, 53 to 55.
+//! Tokens made anew, and PINs: conformance statements 24 to 29, 53 to 55, 61.
 
 // Every unsafe block calls the C ABI with pointers to values that outlive the call.
 #![allow(clippy::undocumented_unsafe_blocks)]
@@ -178,4 +178,34 @@ fn c055_a_tpm_that_fails_during_login_is_no_wrong_pin() {
     t.rig.tpm.kill();
     let rv = t.p.login(rw, CKU_USER, PIN);
     assert!(matches!(rv, Err(CKR_DEVICE_ERROR | CKR_DEVICE_REMOVED)), "{rv:x?}");
+}
+
+#[test]
+fn c061_a_user_name_is_refused_without_a_try_and_an_empty_one_is_c_login() {
+    let t = Token::new();
+    let session = t.p.rw(t.slot);
+    let login = |pin, name: &[u8]| t.p.login_user(session, CKU_USER, pin, name);
+    let low = || t.p.token_info(t.slot).unwrap().flags & CKF_USER_PIN_COUNT_LOW != 0;
+    assert_eq!(login(PIN, b"somebody"), Err(CKR_PIN_INCORRECT));
+    assert!(!low());
+    assert_eq!(login(b"wrong", b""), Err(CKR_PIN_INCORRECT));
+    assert!(low());
+    login(PIN, b"").unwrap();
+    assert_eq!(t.p.state(session), CKS_RW_USER_FUNCTIONS);
+}
+
+#[test]
+fn c061_what_keeps_anybody_out_is_told_before_the_name() {
+    let t = Token::new();
+    let session = t.p.rw(t.slot);
+    let login = |user| t.p.login_user(session, user, PIN, b"somebody");
+    assert_eq!(login(CKU_CONTEXT_SPECIFIC + 1), Err(CKR_USER_TYPE_INVALID));
+    assert_eq!(login(CKU_CONTEXT_SPECIFIC), Err(CKR_OPERATION_NOT_INITIALIZED));
+    assert_eq!(login(CKU_SO), Err(CKR_PIN_INCORRECT));
+    let beside = t.p.ro(t.slot);
+    assert_eq!(login(CKU_SO), Err(CKR_SESSION_READ_ONLY_EXISTS));
+    t.p.close(beside).unwrap();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    assert_eq!(login(CKU_USER), Err(CKR_USER_ALREADY_LOGGED_IN));
+    assert_eq!(login(CKU_SO), Err(CKR_USER_ANOTHER_ALREADY_LOGGED_IN));
 }

@@ -340,29 +340,6 @@ fn c043_cancelling_ends_what_is_named_and_nothing_else() {
 }
 
 #[test]
-fn c061_a_user_name_is_refused_without_a_try_and_an_empty_one_is_c_login() {
-    let t = Token::new();
-    let session = t.p.rw(t.slot);
-    let login = |pin: &[u8], name: &[u8]| unsafe {
-        t.p.list.C_LoginUser.unwrap()(
-            session,
-            CKU_USER,
-            pin.as_ptr().cast_mut(),
-            pin.len() as CK_ULONG,
-            name.as_ptr().cast_mut(),
-            name.len() as CK_ULONG,
-        )
-    };
-    let low = || t.p.token_info(t.slot).unwrap().flags & CKF_USER_PIN_COUNT_LOW != 0;
-    assert_eq!(login(PIN, b"somebody"), CKR_PIN_INCORRECT);
-    assert!(!low());
-    assert_eq!(login(b"wrong", b""), CKR_PIN_INCORRECT);
-    assert!(low());
-    assert_eq!(login(PIN, b""), CKR_OK);
-    assert_eq!(t.p.state(session), CKS_RW_USER_FUNCTIONS);
-}
-
-#[test]
 fn c076_without_a_place_for_the_length_nothing_is_done() {
     let t = Token::new();
     let session = t.user();

@@ -11,6 +11,7 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::object::value::AttributeSet;
 use crate::session::Call;
+use crate::session::login::check_name;
 use crate::session::operation::{Delivery, comes_back};
 use crate::token::login;
 use crate::token::secrets::Role;
@@ -69,12 +70,13 @@ impl Call<'_> {
     ///
     /// Errors: `CKR_OPERATION_NOT_INITIALIZED` when no operation with such a key is active,
     /// `CKR_PIN_INCORRECT`; `CKR_PIN_LOCKED`, which logs the user out.
-    pub(super) fn context_login(&mut self, pin: &[u8]) -> Result<()> {
+    pub(super) fn context_login(&mut self, pin: &[u8], name: &[u8]) -> Result<()> {
         let hierarchy = self.cell.hierarchy;
         let key = self.session.key_with_approval().ok_or_else(nothing_waits)?;
         // Initialised anew, it is another token, and nobody is its user yet.
         let row = self.provider.token_row(hierarchy)?.filter(|row| row.id == key.token());
         let row = row.ok_or_else(nothing_waits)?;
+        check_name(name)?;
         let proved = {
             let mut turn = self.provider.engine.turn()?;
             login::approve(&mut turn, hierarchy, &row, pin)

@@ -27,15 +27,27 @@ impl Call<'_> {
     /// `CKR_USER_TYPE_INVALID`, `CKR_SESSION_READ_ONLY_EXISTS`; `CKR_OPERATION_NOT_INITIALIZED` for a
     /// context-specific login that nothing waits for.
     pub fn login(&mut self, user_type: CK_USER_TYPE, pin: &[u8]) -> Result<()> {
+        self.login_user(user_type, pin, &[])
+    }
+
+    /// Logs in with a user name. PKCS#11 v3.1, C_LoginUser.
+    ///
+    /// Tokens here have one user and one security officer, who have no names: an empty one is
+    /// `C_Login`. Another is the wrong one, `CKR_PIN_INCORRECT` without a try being spent, where
+    /// `C_Login` would have tried the PIN; whatever keeps that from it comes first.
+    ///
+    /// Errors: as [`login`](Self::login).
+    pub fn login_user(&mut self, user_type: CK_USER_TYPE, pin: &[u8], name: &[u8]) -> Result<()> {
         let role = match user_type {
             CKU_USER => Role::User,
             CKU_SO => Role::SecurityOfficer,
-            CKU_CONTEXT_SPECIFIC => return self.context_login(pin),
+            CKU_CONTEXT_SPECIFIC => return self.context_login(pin, name),
             _ => return Err(Error::new(CKR_USER_TYPE_INVALID, "no such user type")),
         };
         self.may_log_in(&self.provider.table.lock(), role)?;
         let hierarchy = self.cell.hierarchy;
         let row = self.provider.token_row(hierarchy)?.ok_or_else(not_initialized)?;
+        check_name(name)?;
         let (who, public_secret) = {
             let mut turn = self.provider.engine.turn()?;
             match role {
@@ -56,17 +68,6 @@ impl Call<'_> {
         table.get(self.cell.handle)?;
         table.log_in(hierarchy, who);
         Ok(())
-    }
-
-    /// Logs in with a user name (PKCS#11 v3.1, C_LoginUser).
-    ///
-    /// Tokens here have one user, who has no name: an empty one is C_Login, another is
-    /// `CKR_PIN_INCORRECT` without a try being spent.
-    pub fn login_user(&mut self, user_type: CK_USER_TYPE, pin: &[u8], name: &[u8]) -> Result<()> {
-        if name.is_empty() {
-            return self.login(user_type, pin);
-        }
-        Err(Error::new(CKR_PIN_INCORRECT, "this token's users have no names"))
     }
 
     /// PKCS#11 v3.1, C_Logout: private objects and what was begun with them are gone.
@@ -155,6 +156,14 @@ impl Call<'_> {
         }
         Ok(())
     }
+}
+
+/// Errors: `CKR_PIN_INCORRECT` for the name of a user.
+pub(super) fn check_name(name: &[u8]) -> Result<()> {
+    if name.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(CKR_PIN_INCORRECT, "this token's users have no names"))
 }
 
 /// C_InitPIN has no value for a PIN that is locked or wrong: its caller gave none but the new one.

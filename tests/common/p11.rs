@@ -209,6 +209,25 @@ impl P11 {
         })
     }
 
+    pub fn login_user(
+        &self,
+        session: CK_SESSION_HANDLE,
+        user: CK_USER_TYPE,
+        pin: &[u8],
+        name: &[u8],
+    ) -> Rv<()> {
+        ok(unsafe {
+            self.list.C_LoginUser.unwrap()(
+                session,
+                user,
+                pin.as_ptr().cast_mut(),
+                pin.len() as CK_ULONG,
+                name.as_ptr().cast_mut(),
+                name.len() as CK_ULONG,
+            )
+        })
+    }
+
     pub fn logout(&self, session: CK_SESSION_HANDLE) -> Rv<()> {
         ok(unsafe { self.list.C_Logout.unwrap()(session) })
     }
