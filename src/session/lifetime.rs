@@ -15,6 +15,7 @@ use crate::provider::Provider;
 use crate::session::object::SessionObject;
 use crate::session::table::{Closed, Table};
 use crate::slot::{hierarchy_of, slot_of};
+use crate::store::TokenId;
 use crate::tpm::{Blob, Hierarchy, Tpm};
 
 impl Provider {
@@ -81,9 +82,18 @@ impl Provider {
     /// PKCS#11 v3.1, C_Logout, for all sessions of the application on a slot; whether somebody was
     /// in.
     pub(crate) fn log_out(&self, hierarchy: Hierarchy) -> bool {
+        self.log_out_where(hierarchy, |_| true)
+    }
+
+    /// The same where somebody is logged in to `token`.
+    pub(crate) fn log_out_of(&self, hierarchy: Hierarchy, token: TokenId) -> bool {
+        self.log_out_where(hierarchy, |table| table.token(hierarchy) == Some(token))
+    }
+
+    fn log_out_where(&self, hierarchy: Hierarchy, ends: impl FnOnce(&Table) -> bool) -> bool {
         let private = {
             let mut table = self.table.lock();
-            if !table.log_out(hierarchy) {
+            if !ends(&table) || !table.log_out(hierarchy) {
                 return false;
             }
             self.drop_private(hierarchy)

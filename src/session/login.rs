@@ -44,6 +44,7 @@ impl Call<'_> {
             CKU_CONTEXT_SPECIFIC => return self.context_login(pin, name),
             _ => return Err(Error::new(CKR_USER_TYPE_INVALID, "no such user type")),
         };
+        self.login_now();
         self.may_log_in(&self.provider.table.lock(), role)?;
         let hierarchy = self.cell.hierarchy;
         let row = self.provider.token_row(hierarchy)?.ok_or_else(not_initialized)?;
@@ -114,11 +115,11 @@ impl Call<'_> {
         init::check_new_pin(new)?;
         let hierarchy = self.cell.hierarchy;
         self.provider.check_writable()?;
-        let role = match self.login.who {
-            Login::SecurityOfficer(_) => Role::SecurityOfficer,
-            Login::Public | Login::User(_) => Role::User,
-        };
         let token = self.initialized_token()?;
+        let role = match self.login.who.officer(token.row.id) {
+            Some(_) => Role::SecurityOfficer,
+            None => Role::User,
+        };
         let (blob, auth) = {
             let mut turn = self.provider.engine.turn()?;
             init::change_pin(&mut turn, &token, role, old, new).map_err(of_no_pin)?

@@ -161,12 +161,25 @@ impl<'a> Call<'a> {
 
     /// What `C_GetSessionInfo` says. `ulDeviceError` is the last TPM_RC this session met.
     pub fn info(&self) -> Result<CK_SESSION_INFO> {
+        let login = self.login_now();
         Ok(CK_SESSION_INFO {
             slotID: slot_of(self.cell.hierarchy),
-            state: state::state(&self.login.who, self.cell.read_write),
+            state: state::state(&login.who, self.cell.read_write),
             flags: CKF_SERIAL_SESSION | if self.cell.read_write { CKF_RW_SESSION } else { 0 },
             ulDeviceError: self.session.device_error.into(),
         })
+    }
+
+    /// Who is in now, to the token that is in the slot now: another process may have made it anew. A
+    /// token that cannot be looked at is taken for the one it was.
+    fn login_now(&self) -> SlotLogin {
+        let hierarchy = self.cell.hierarchy;
+        if self.login.who.token().is_some()
+            && let Err(error) = self.provider.token(hierarchy)
+        {
+            log::debug!("who is logged in: {error}");
+        }
+        self.provider.table.lock().login(hierarchy)
     }
 
     /// Ends the operations that `flags` names; those that are not active are ignored.

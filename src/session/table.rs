@@ -13,6 +13,7 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::os::lock::Lock;
 use crate::session::Session;
+use crate::store::TokenId;
 use crate::token::{Login, OfficerLogin};
 use crate::tpm::Hierarchy;
 
@@ -131,6 +132,11 @@ impl Table {
     /// Who is in on a slot.
     pub fn login(&self, hierarchy: Hierarchy) -> SlotLogin {
         self.logins.get(&hierarchy).cloned().unwrap_or_default()
+    }
+
+    /// Which token somebody is logged in to on a slot.
+    pub fn token(&self, hierarchy: Hierarchy) -> Option<TokenId> {
+        self.logins.get(&hierarchy).and_then(|login| login.who.token())
     }
 
     /// Lets `who` in.

@@ -27,10 +27,24 @@ impl Provider {
         Ok(row.filter(|_| then == now))
     }
 
-    /// The slot's token, found genuine: read again when another process changed it.
+    /// The slot's token, found genuine: read again when another process changed it. Who was logged in
+    /// to another, which is gone, is logged out.
     ///
     /// Errors: `CKR_TOKEN_NOT_RECOGNIZED`.
     pub(crate) fn token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
+        // Before the store is asked: a login made after it may be to a token that is newer still.
+        let login = self.table.lock().token(hierarchy);
+        let token = self.genuine_token(hierarchy)?;
+        if let Some(id) = login
+            && token.as_ref().is_none_or(|token| token.row.id != id)
+        {
+            log::warn!("the {} slot's token is another one: its login is over", hierarchy.name());
+            self.log_out_of(hierarchy, id);
+        }
+        Ok(token)
+    }
+
+    fn genuine_token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
         let stamp = self.store.lock().token_stamp(slot_number(hierarchy))?;
         // A reset ends the null hierarchy's token without a trace in the store.
         if hierarchy == Hierarchy::Null && stamp.is_some() && self.token_row(hierarchy)?.is_none() {

@@ -42,6 +42,15 @@ pub struct OfficerLogin {
 }
 
 impl Login {
+    /// Which token somebody is logged in to.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::Public => None,
+            Self::User(user) => Some(user.token),
+            Self::SecurityOfficer(officer) => Some(officer.token),
+        }
+    }
+
     /// The user's login, if the user is in and it is to the token `id`.
     pub fn user(&self, id: TokenId) -> Option<&Arc<UserLogin>> {
         match self {
