@@ -152,3 +152,47 @@ fn c112_a_search_tells_nothing_of_what_is_hidden() {
     assert_eq!(of(bytes(CKA_START_DATE, b"no date!")), 0);
     assert_eq!(of(bytes(0xD5A0_DB00, b"")), 0, "another vendor's");
 }
+
+#[test]
+fn c112_a_key_that_may_leave_is_found_by_what_only_the_tpm_has_of_it() {
+    let t = Token::new();
+    let session = t.user();
+    let open = |token| {
+        [flag(CKA_TOKEN, token), flag(CKA_SENSITIVE, false), flag(CKA_EXTRACTABLE, true)].to_vec()
+    };
+    for token in [true, false] {
+        let aes = [open(token), vec![ulong(CKA_VALUE_LEN, 16)]].concat();
+        let made = t.p.generate_key(session, CKM_AES_KEY_GEN, &aes).unwrap();
+        t.p.generate_key(session, CKM_AES_KEY_GEN, &aes).unwrap();
+        let value = t.p.get(session, made, CKA_VALUE).unwrap();
+        let by_value = [bytes(CKA_VALUE, &value)];
+        assert_eq!(t.p.find(session, &by_value), [made]);
+        let by_more = [bytes(CKA_VALUE, &value), ulong(CKA_KEY_TYPE, CKK_AES)];
+        assert_eq!(t.p.find(session, &by_more), [made]);
+        let by_another_type = [bytes(CKA_VALUE, &value), ulong(CKA_KEY_TYPE, CKK_HKDF)];
+        assert_eq!(t.p.find(session, &by_another_type), []);
+        assert_eq!(t.p.find(session, &[bytes(CKA_VALUE, &value[..15])]), []);
+        t.p.set(session, made, &[flag(CKA_SENSITIVE, true)]).unwrap();
+        assert_eq!(t.p.find(session, &by_value), [], "a sensitive value is nothing to be guessed");
+    }
+    for (mechanism, public, kinds) in [
+        (CKM_EC_KEY_PAIR_GEN, bytes(CKA_EC_PARAMS, P256), &[CKA_VALUE][..]),
+        (
+            CKM_RSA_PKCS_KEY_PAIR_GEN,
+            ulong(CKA_MODULUS_BITS, 2048),
+            &[CKA_PRIVATE_EXPONENT, CKA_PRIME_2],
+        ),
+    ] {
+        let private = open(true);
+        let (_, mut key) = t.p.generate_pair(session, mechanism, &[public], &private).unwrap();
+        for kind in kinds {
+            let number = t.p.get(session, key, *kind).unwrap();
+            assert_eq!(t.p.find(session, &[bytes(*kind, &number)]), [key]);
+            t.p.logout(session).unwrap();
+            assert_eq!(t.p.find(session, &[bytes(*kind, &number)]), [], "it is the user's");
+            t.p.login(session, CKU_USER, PIN).unwrap();
+            let [found] = t.p.find(session, &[bytes(*kind, &number)])[..] else { panic!() };
+            key = found;
+        }
+    }
+}

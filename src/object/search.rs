@@ -1,11 +1,11 @@
 //! Which objects a search template matches.
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE_TYPE, CK_OBJECT_CLASS, CKA_CLASS, CKA_ID, CKA_LABEL, CKO_HW_FEATURE,
-    CKO_MECHANISM, CKO_PROFILE, CKO_VALIDATION,
+    CK_ATTRIBUTE_TYPE, CK_OBJECT_CLASS, CKA_CLASS, CKA_ID, CKA_LABEL, CKA_VALUE_LEN,
+    CKO_HW_FEATURE, CKO_MECHANISM, CKO_PROFILE, CKO_VALIDATION,
 };
 
-use super::reading::is_hidden;
+use super::reading::{is_hidden, is_kept_in_tpm};
 use super::template::{RawAttribute, RawValue};
 use super::value::{AttributeSet, ulong_from};
 
@@ -23,6 +23,17 @@ const FOUND_BY_CLASS_ONLY: [CK_OBJECT_CLASS; 4] =
 #[derive(Clone, Debug, Default)]
 pub struct Search(Vec<RawAttribute>);
 
+/// Whether a search finds an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It does.
+    Yes,
+    /// It does if attributes that only the TPM has are as asked for: everything else is.
+    IfInTpm,
+    /// It does not.
+    No,
+}
+
 impl Search {
     /// The search for `template`; an empty one finds everything that may be seen.
     pub fn new(template: Vec<RawAttribute>) -> Self {
@@ -33,13 +44,23 @@ impl Search {
     ///
     /// An attribute that is not shown matches nothing: a search is no way to guess a key.
     pub fn matches(&self, object: &AttributeSet) -> bool {
+        self.test(object) == Found::Yes
+    }
+
+    /// The same, as far as it can be said of what is kept of `object` outside the TPM.
+    pub fn test(&self, object: &AttributeSet) -> Found {
         let asked_for = self.asked(CKA_CLASS).is_some()
             || !object.class().is_some_and(|class| FOUND_BY_CLASS_ONLY.contains(&class));
-        asked_for
-            && self.0.iter().all(|wanted| {
-                !is_hidden(object, wanted.kind)
-                    && object.get(wanted.kind).is_some_and(|value| value.is_given_as(&wanted.value))
-            })
+        let mut found = if asked_for { Found::Yes } else { Found::No };
+        for wanted in &self.0 {
+            match test(wanted, object) {
+                Found::Yes => {}
+                Found::IfInTpm if found == Found::Yes => found = Found::IfInTpm,
+                Found::IfInTpm => {}
+                Found::No => return Found::No,
+            }
+        }
+        found
     }
 
     /// The CKA_CLASS it asks for: an index may narrow the search by it. (None where it asks for
@@ -63,6 +84,20 @@ impl Search {
             RawValue::Bytes(bytes) => Some(bytes.as_slice()),
             RawValue::Template(_) => None,
         })
+    }
+}
+
+fn test(wanted: &RawAttribute, object: &AttributeSet) -> Found {
+    let is = |yes| if yes { Found::Yes } else { Found::No };
+    match object.get(wanted.kind) {
+        Some(value) => is(!is_hidden(object, wanted.kind) && value.is_given_as(&wanted.value)),
+        None if !is_kept_in_tpm(object, wanted.kind) => Found::No,
+        // The TPM need not be asked for a value of another length.
+        None => match (&wanted.value, object.ulong(CKA_VALUE_LEN)) {
+            (RawValue::Bytes(value), Some(len)) if value.len() as u64 != len => Found::No,
+            (RawValue::Bytes(_), _) => Found::IfInTpm,
+            (RawValue::Template(_), _) => Found::No,
+        },
     }
 }
 
@@ -120,6 +155,32 @@ mod tests {
         let guess = search([(CKA_VALUE, b"key")]);
         assert!(!guess.matches(&key(true)));
         assert!(guess.matches(&key(false)));
+    }
+
+    #[test]
+    fn c112_the_tpm_is_asked_only_for_what_it_alone_can_say() {
+        let key = |sensitive| {
+            AttributeSet::new()
+                .with(CKA_CLASS, ulong(CKO_SECRET_KEY))
+                .with(CKA_KEY_TYPE, ulong(CKK_GENERIC_SECRET))
+                .with(CKA_VALUE_LEN, ulong(3))
+                .with(CKA_SENSITIVE, Value::Bool(sensitive))
+                .with(CKA_EXTRACTABLE, TRUE)
+        };
+        let class = CKO_SECRET_KEY.to_ne_bytes();
+        let other = CKO_DATA.to_ne_bytes();
+        for (template, found) in [
+            (search([(CKA_VALUE, b"key")]), Found::IfInTpm),
+            (search([(CKA_CLASS, &class), (CKA_VALUE, b"key")]), Found::IfInTpm),
+            (search([(CKA_VALUE, b"key"), (CKA_CLASS, &class)]), Found::IfInTpm),
+            (search([(CKA_VALUE, b"key"), (CKA_CLASS, &other)]), Found::No),
+            (search([(CKA_VALUE, b"longer")]), Found::No),
+            (search([(CKA_CLASS, &class)]), Found::Yes),
+            (search([(CKA_PRIVATE_EXPONENT, b"key")]), Found::No),
+        ] {
+            assert_eq!(template.test(&key(false)), found, "{template:?}");
+        }
+        assert_eq!(search([(CKA_VALUE, b"key")]).test(&key(true)), Found::No);
     }
 
     #[test]

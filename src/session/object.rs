@@ -267,10 +267,15 @@ impl Call<'_> {
     ) -> Result<Vec<AttributeAnswer>> {
         let mut object = self.object(handle)?;
         if kinds.iter().any(|kind| is_kept_in_tpm(&object.attributes, *kind)) {
-            let secret = self.secret(&object)?;
-            reveal(&mut object.attributes, &secret)?;
+            self.reveal(&mut object)?;
         }
         Ok(kinds.iter().map(|kind| answer(&object.attributes, *kind)).collect())
+    }
+
+    /// Adds the attributes that only the TPM has of a key that may leave it.
+    pub(super) fn reveal(&self, object: &mut Object) -> Result<()> {
+        let secret = self.secret(object)?;
+        reveal(&mut object.attributes, &secret)
     }
 
     /// The secret of a key that may leave the TPM: its value, a prime or a scalar.

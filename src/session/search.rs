@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use cryptoki_sys::CK_OBJECT_HANDLE;
 
 use crate::error::Result;
-use crate::object::search::Search as Wanted;
+use crate::object::search::{Found, Search as Wanted};
 use crate::object::template::RawAttribute;
 use crate::object::value::AttributeSet;
 use crate::object::{ObjectKey, Role};
@@ -51,11 +51,13 @@ impl Call<'_> {
         let mut places = Vec::new();
         self.provider.store.lock().objects(token.row.id, &keys, &filter, &mut |row| {
             let attributes = AttributeSet::from_bytes(&row.content)?;
-            if wanted.matches(&attributes) {
-                places.push((ObjectKey::Token(row.id.0), row.private));
+            match wanted.test(&attributes) {
+                Found::No => {}
+                test => places.push((ObjectKey::Token(row.id.0), row.private, test)),
             }
             Ok(())
         })?;
+        let places = self.matching(wanted, places)?;
         self.hand_out(places, found)
     }
 
@@ -68,14 +70,45 @@ impl Call<'_> {
         let mut places = Vec::new();
         for (id, object) in self.provider.session_objects.lock().iter() {
             let private = object.attributes.is_private();
-            if object.hierarchy == self.cell.hierarchy
-                && (user || !private)
-                && wanted.matches(&object.attributes)
-            {
-                places.push((ObjectKey::Session(*id), private));
+            if object.hierarchy == self.cell.hierarchy && (user || !private) {
+                match wanted.test(&object.attributes) {
+                    Found::No => {}
+                    test => places.push((ObjectKey::Session(*id), private, test)),
+                }
             }
         }
+        let places = self.matching(wanted, places)?;
         self.hand_out(places, found)
+    }
+
+    /// Those of `places` that match, for which the TPM is asked where it has to be; whether each is
+    /// private. Nothing is locked meanwhile.
+    fn matching(
+        &self,
+        wanted: &Wanted,
+        places: Vec<(ObjectKey, bool, Found)>,
+    ) -> Result<Vec<(ObjectKey, bool)>> {
+        let mut matching = Vec::new();
+        for (place, private, found) in places {
+            let matches = match found {
+                Found::Yes => true,
+                Found::IfInTpm => self.matches_in_tpm(wanted, place)?,
+                Found::No => false,
+            };
+            if matches {
+                matching.push((place, private));
+            }
+        }
+        Ok(matching)
+    }
+
+    fn matches_in_tpm(&self, wanted: &Wanted, place: ObjectKey) -> Result<bool> {
+        // It may have been destroyed, or made sensitive, since it was looked at.
+        let Some(mut object) = self.object_at(place)? else { return Ok(false) };
+        if wanted.test(&object.attributes) == Found::IfInTpm {
+            self.reveal(&mut object)?;
+        }
+        Ok(wanted.matches(&object.attributes))
     }
 
     fn hand_out(
