@@ -138,6 +138,15 @@ fn a_curve_is_meant_by_its_oid_and_by_each_of_its_names() {
             }
         }
     }
+    // How a curve may be said, and a point be given, each mechanism for keys on curves tells.
+    let choices = CKF_EC_F_P | CKF_EC_OID | CKF_EC_CURVENAME | CKF_EC_UNCOMPRESS;
+    let others = CKF_EC_F_2M | CKF_EC_ECPARAMETERS | CKF_EC_COMPRESS;
+    for ckm in t.p.mechanisms(OWNER).unwrap() {
+        let flags = t.p.mechanism_info(OWNER, ckm).unwrap().flags & (choices | others);
+        assert!([0, choices].contains(&flags), "{ckm:#x}: {flags:#x}");
+        let curves = [CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, CKM_ECDSA_SHA256, CKM_ECDH1_DERIVE];
+        assert!(flags != 0 || !curves.contains(&ckm), "{ckm:#x}");
+    }
     let explicit = [&[0x30, 3, 2, 1, 1][..], &[5, 0], &[]];
     for params in explicit {
         let made =

@@ -13,7 +13,7 @@ use common::wrapping::Wrapping;
 use cryptoki_sys::*;
 
 /// Flags that say what a mechanism is, not what it does.
-const FACTS: CK_FLAGS = CKF_HW | CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS;
+const FACTS: CK_FLAGS = CKF_HW | CKF_EC_F_P | CKF_EC_OID | CKF_EC_CURVENAME | CKF_EC_UNCOMPRESS;
 
 /// A use of a mechanism with one of its keys.
 struct Use<'a> {

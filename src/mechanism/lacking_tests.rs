@@ -27,7 +27,7 @@ fn info_is_narrowed_to_what_the_tpm_has() {
     assert_eq!(info(CKM_RSA_PKCS), (2048, 2048, signs | recovers | encrypts));
     assert_eq!(info(CKM_SHA256_RSA_PKCS), (2048, 2048, signs | CKF_MULTI_MESSAGE));
     assert_eq!(info(CKM_RSA_PKCS_KEY_PAIR_GEN), (2048, 2048, CKF_HW | CKF_GENERATE_KEY_PAIR));
-    let curves = CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS;
+    let curves = CKF_EC_F_P | CKF_EC_OID | CKF_EC_CURVENAME | CKF_EC_UNCOMPRESS;
     assert_eq!(info(CKM_ECDSA), (384, 384, signs | curves));
     assert_eq!(info(CKM_EC_KEY_PAIR_GEN), (384, 384, CKF_HW | CKF_GENERATE_KEY_PAIR | curves));
 }

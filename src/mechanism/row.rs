@@ -262,8 +262,11 @@ impl Mechanism {
     pub fn flags(&self) -> CK_FLAGS {
         let able = self.abilities().iter().filter(|a| a.offered).fold(0, |flags, a| flags | a.flag);
         let hardware = if self.runs_in == RunsIn::Tpm { CKF_HW } else { 0 };
-        let curves =
-            if self.takes(CKK_EC) { CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS } else { 0 };
+        let curves = if self.takes(CKK_EC) {
+            CKF_EC_F_P | CKF_EC_OID | CKF_EC_CURVENAME | CKF_EC_UNCOMPRESS
+        } else {
+            0
+        };
         able | self.message_flags() | hardware | curves
     }
 
