@@ -6,7 +6,7 @@ use cryptoki_sys::{
     CKO_PUBLIC_KEY, CKR_ATTRIBUTE_VALUE_INVALID, CKR_MECHANISM_INVALID,
 };
 
-use super::creation::{Actor, Path, incomplete, new_object};
+use super::creation::{Actor, Path, incomplete, inconsistent, new_object};
 use super::public::{self, without_zeros};
 use super::value::AttributeSet;
 use crate::error::{Error, Result};
@@ -31,10 +31,10 @@ pub struct KeyPairRequest {
 /// Errors: as [`new_object`] of either template; `CKR_TEMPLATE_INCOMPLETE` without
 /// CKA_MODULUS_BITS or CKA_EC_PARAMS; `CKR_ATTRIBUTE_VALUE_INVALID` for a modulus that no TPM has;
 /// `CKR_CURVE_NOT_SUPPORTED` or `CKR_DOMAIN_PARAMS_INVALID` for the curve;
-/// `CKR_ATTRIBUTE_VALUE_INVALID` for a public exponent other than 65537 and for any
-/// CKA_PUBLIC_KEY_INFO; `CKR_MECHANISM_INVALID` for a mechanism that makes no key pair.
+/// `CKR_TEMPLATE_INCONSISTENT` for a public exponent other than 65537; `CKR_ATTRIBUTE_VALUE_INVALID`
+/// for any CKA_PUBLIC_KEY_INFO; `CKR_MECHANISM_INVALID` for a mechanism that makes no key pair.
 ///
-/// PKCS#11 v3.1, C_GenerateKeyPair.
+/// PKCS#11 v3.1, C_GenerateKeyPair; "PKCS #1 RSA key pair generation".
 pub fn key_pair_request(
     mechanism: CK_MECHANISM_TYPE,
     public_template: &AttributeSet,
@@ -65,8 +65,7 @@ fn rsa(public: &AttributeSet) -> Result<KeyKind> {
         .map_err(|cause| Error::because(CKR_ATTRIBUTE_VALUE_INVALID, "CKA_MODULUS_BITS", cause))?;
     match public.bytes(CKA_PUBLIC_EXPONENT) {
         Some(exponent) if without_zeros(exponent) != EXPONENT => {
-            let why = "keys are made with the public exponent 65537 only";
-            Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why))
+            Err(inconsistent("keys are made with the public exponent 65537 only"))
         }
         _ => Ok(KeyKind::Rsa { bits }),
     }
@@ -148,8 +147,9 @@ mod tests {
         };
         assert!(with(&[1, 0, 1]).is_ok());
         assert!(with(&[0, 1, 0, 1]).is_ok());
-        assert_eq!(with(&[3]), Err(CKR_ATTRIBUTE_VALUE_INVALID));
-        assert_eq!(with(&[]), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+        for other in [&[3][..], &[1, 0, 3], &[2], &[1], &[]] {
+            assert_eq!(with(other), Err(CKR_TEMPLATE_INCONSISTENT), "{other:x?}");
+        }
     }
 
     #[test]
