@@ -4,6 +4,7 @@
 mod common;
 
 use common::cases::{case, ecdh};
+use common::encapsulation::encapsulate;
 use common::fixture::*;
 use common::known::{CURVES, Held, Keys, Known, flags};
 use common::p11::*;
@@ -314,7 +315,9 @@ fn lengths_that_no_key_has_are_refused_wherever_a_key_is_made() {
     }
     assert_eq!(proxy.commands(), [], "the TPM was asked");
     let (aes, ec) = (known.all(Keys::Aes)[0], known.all(Keys::Ec)[1]);
-    for len in [1 << 16, CK_ULONG::MAX] {
+    let rsa = known.all(Keys::Rsa)[0];
+    let secret = known.all(Keys::Secret)[0];
+    for len in [0, 1 << 16, CK_ULONG::MAX] {
         let mech = || ecdh(CKM_ECDH1_DERIVE, CKD_NULL, &ec.peer);
         for template in [
             vec![ulong(CKA_VALUE_LEN, len)],
@@ -322,6 +325,11 @@ fn lengths_that_no_key_has_are_refused_wherever_a_key_is_made() {
         ] {
             let made = p.derive_key(session, mech(), ec.private, &template);
             assert_eq!(made, Err(CKR_KEY_SIZE_RANGE), "{len}");
+            let digested = Mech::plain(CKM_SHA256_KEY_DERIVATION);
+            let made = p.derive_key(session, digested, secret.private, &template);
+            assert_eq!(made, Err(CKR_KEY_SIZE_RANGE), "{len}");
+            let sent = encapsulate(p, session, Mech::plain(CKM_RSA_X_509), rsa.public, &template);
+            assert_eq!(sent, Err(CKR_KEY_SIZE_RANGE), "{len}");
         }
         let wrapped =
             p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP), aes.wraps, aes.private).unwrap();

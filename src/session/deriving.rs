@@ -190,17 +190,17 @@ impl Origin<'_> {
 
 /// How long the template says that the key is.
 ///
-/// Errors: `CKR_KEY_SIZE_RANGE` for longer than any; `CKR_TEMPLATE_INCOMPLETE` for a key of several
-/// lengths without one.
+/// Errors: `CKR_KEY_SIZE_RANGE` for longer than any, and for nothing at all;
+/// `CKR_TEMPLATE_INCOMPLETE` for a key of several lengths without one.
 pub(super) fn said_len(object: &AttributeSet) -> Result<Option<usize>> {
-    let len = match object.key_type() {
-        Some(CKK_AES) => Some(wanted_len(object, None)?),
-        _ => wanted_len(object, Some(0)).ok().filter(|len| *len > 0),
-    };
-    if len.is_some_and(|len| len > SECRET) {
-        return Err(Error::new(CKR_KEY_SIZE_RANGE, "no secret key is so long"));
+    if object.key_type() != Some(CKK_AES) && !object.has(CKA_VALUE_LEN) {
+        return Ok(None);
     }
-    Ok(len)
+    let len = wanted_len(object, None)?;
+    if !(1..=SECRET).contains(&len) {
+        return Err(Error::new(CKR_KEY_SIZE_RANGE, "no secret key is of this length"));
+    }
+    Ok(Some(len))
 }
 
 /// Whether the value of `key` may leave the TPM, where that is what becomes of it.
