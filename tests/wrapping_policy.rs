@@ -2,6 +2,8 @@
 
 mod common;
 
+use common::aead::{gcm, kept, structure};
+use common::cases::{DATA, with_data};
 use common::fixture::*;
 use common::p11::*;
 use common::wrapping::*;
@@ -181,4 +183,106 @@ fn a_key_that_wants_a_trusted_wrapping_key_goes_under_no_other() {
     let careful =
         t.p.create(session, &[with_value(&[CKA_SIGN]), careful.to_vec()].concat()).unwrap();
     assert!(wrap(session, careful).is_ok());
+}
+
+/// CKM_AES_GCM with a nonce of one's own, or with one that is made.
+fn gcm_by(generator: CK_GENERATOR_FUNCTION) -> Mech {
+    let given = CK_GCM_WRAP_PARAMS {
+        pIv: kept(b"twelve bytes"),
+        ulIvLen: 12,
+        ulIvFixedBits: 0,
+        ivGenerator: generator,
+        pAAD: std::ptr::null_mut(),
+        ulAADLen: 0,
+        ulTagBits: 128,
+    };
+    Mech::bytes(CKM_AES_GCM, &structure(given))
+}
+
+/// The same nonce twice gives the same key stream: whoever has a known key wrapped with the nonce of
+/// another's wrapping has that other key. So does who has blocks encrypted in any other way.
+#[test]
+fn a_trusted_key_wraps_under_no_key_stream_that_somebody_else_can_make() {
+    let t = Token::new();
+    let session = t.user();
+    let other_usages = [CKA_ENCRYPT, CKA_SIGN, CKA_DERIVE];
+    let wrapping: Vec<_> = [vec![]]
+        .into_iter()
+        .chain(other_usages.map(|cka| vec![cka]))
+        .map(|more| {
+            let usages = [vec![CKA_WRAP], more].concat();
+            let token = vec![flag(CKA_TOKEN, true), flag(CKA_PRIVATE, false)];
+            t.p.create(session, &[with_value(&usages), token].concat()).unwrap()
+        })
+        .collect();
+    let target = [with_value(&[CKA_SIGN]), vec![flag(CKA_EXTRACTABLE, true)]].concat();
+    let wrap = |session, mech, with| {
+        let target = t.p.create(session, &target).unwrap();
+        t.p.wrap(session, mech, with, target)
+    };
+    for with in &wrapping {
+        assert!(wrap(session, gcm(b"twelve bytes", b"", 128), *with).is_ok(), "not trusted");
+    }
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_SO, SO_PIN).unwrap();
+    for with in &wrapping {
+        t.p.set(session, *with, &[flag(CKA_TRUSTED, true)]).unwrap();
+    }
+    t.p.logout(session).unwrap();
+    t.p.login(session, CKU_USER, PIN).unwrap();
+    for own in [gcm(b"twelve bytes", b"", 128), gcm_by(CKG_NO_GENERATE)] {
+        assert_eq!(wrap(session, own, wrapping[0]), Err(CKR_MECHANISM_PARAM_INVALID));
+    }
+    assert!(wrap(session, gcm_by(CKG_GENERATE), wrapping[0]).is_ok());
+    for with in &wrapping[1..] {
+        let refused = wrap(session, gcm_by(CKG_GENERATE), *with);
+        assert_eq!(refused, Err(CKR_WRAPPING_KEY_TYPE_INCONSISTENT));
+    }
+    for with in wrapping {
+        assert!(wrap(session, Mech::plain(CKM_AES_KEY_WRAP), with).is_ok(), "there is no stream");
+    }
+}
+
+#[test]
+fn a_key_that_wants_a_trusted_wrapping_key_does_not_leave_as_part_of_another() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let secret = |more: &[Attr]| {
+        let own = vec![
+            ulong(CKA_CLASS, CKO_SECRET_KEY),
+            ulong(CKA_KEY_TYPE, CKK_GENERIC_SECRET),
+            bytes(CKA_VALUE, &[7; 32]),
+            flag(CKA_DERIVE, true),
+            flag(CKA_EXTRACTABLE, true),
+        ];
+        p.create(session, &[own, more.to_vec()].concat()).unwrap()
+    };
+    let careful = secret(&[flag(CKA_WRAP_WITH_TRUSTED, true)]);
+    let open = secret(&[]);
+    let template = [flag(CKA_EXTRACTABLE, true), ulong(CKA_VALUE_LEN, 16)];
+    let joined =
+        |other: CK_OBJECT_HANDLE| Mech::bytes(CKM_CONCATENATE_BASE_AND_KEY, &other.to_ne_bytes());
+    let shown = || {
+        vec![
+            with_data(CKM_CONCATENATE_BASE_AND_DATA, &[], &DATA),
+            with_data(CKM_CONCATENATE_DATA_AND_BASE, &[], &DATA),
+            with_data(CKM_XOR_BASE_AND_DATA, &[], &DATA),
+            Mech::bytes(CKM_EXTRACT_KEY_FROM_KEY, &0usize.to_ne_bytes()),
+            joined(open),
+        ]
+    };
+    for mech in shown() {
+        let refused = p.derive_key(session, mech, careful, &template);
+        assert_eq!(refused, Err(CKR_KEY_TYPE_INCONSISTENT));
+    }
+    assert_eq!(
+        p.derive_key(session, joined(careful), open, &template),
+        Err(CKR_KEY_TYPE_INCONSISTENT)
+    );
+    for mech in shown() {
+        p.derive_key(session, mech, open, &template).unwrap();
+    }
+    // A digest shows nothing of it.
+    p.derive_key(session, Mech::plain(CKM_SHA256_KEY_DERIVATION), careful, &template).unwrap();
 }

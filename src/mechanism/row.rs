@@ -296,7 +296,7 @@ impl Mechanism {
     }
 
     /// The mode that it encrypts with a tag by, if it does.
-    pub(super) fn aead(&self) -> Option<AeadMode> {
+    pub fn aead(&self) -> Option<AeadMode> {
         match self.encryption {
             Some(Encryption::Aead(mode)) => Some(mode),
             _ => None,

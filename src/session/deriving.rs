@@ -203,9 +203,15 @@ pub(super) fn said_len(object: &AttributeSet) -> Result<Option<usize>> {
     Ok(Some(len))
 }
 
-/// Whether the value of `key` may leave the TPM, where that is what becomes of it.
+/// Whether the value of `key` may leave the TPM, where that is what becomes of it. One that leaves
+/// under trusted keys only would leave as a part of another key, which any key wraps.
 fn may_leave(key: &AttributeSet, value: BaseValue) -> Result<()> {
-    if value == BaseValue::Stays || key.is_true(CKA_EXTRACTABLE) {
+    let may = match value {
+        BaseValue::Stays => true,
+        BaseValue::Digested => key.is_true(CKA_EXTRACTABLE),
+        BaseValue::Shown => key.is_true(CKA_EXTRACTABLE) && !key.is_true(CKA_WRAP_WITH_TRUSTED),
+    };
+    if may {
         return Ok(());
     }
     Err(Error::new(CKR_KEY_TYPE_INCONSISTENT, "the key's value does not leave the TPM"))

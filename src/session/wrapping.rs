@@ -67,6 +67,7 @@ impl Call<'_> {
         let told = |error| told(error, &WRAPPING);
         let wrapping = self.usable_key(with, choice, WRAP).map_err(told)?;
         let row = wrapping.row;
+        may_stream(&wrapping, nonce.is_some())?;
         let mut encrypting =
             Encrypting::new(choice, &wrapping.abilities, &wrapping.facts).map_err(told)?;
         let target = self.key_object(key)?;
@@ -248,6 +249,29 @@ fn may_wrap(wrapping: &Usable, target: &Object) -> Result<()> {
     }
     if !nested::fits(with, CKA_WRAP_TEMPLATE, key) {
         return Err(Error::new(CKR_KEY_HANDLE_INVALID, "CKA_WRAP_TEMPLATE wants another key"));
+    }
+    Ok(())
+}
+
+/// Whether `wrapping` may wrap under a key stream, with a nonce that was `made_here` or is the
+/// caller's. Who can make the stream of another wrapping once more reads the key in it. What is
+/// extractable anybody may wrap with a key of his own; of a trusted key it is kept from happening.
+///
+/// Errors: `CKR_MECHANISM_PARAM_INVALID`, `CKR_WRAPPING_KEY_TYPE_INCONSISTENT`.
+fn may_stream(wrapping: &Usable, made_here: bool) -> Result<()> {
+    let key = &wrapping.object.attributes;
+    if wrapping.row.aead().is_none() || !key.is_true(CKA_TRUSTED) {
+        return Ok(());
+    }
+    if !made_here {
+        let why = "a trusted key wraps with nonces that are made here only";
+        return Err(Error::new(CKR_MECHANISM_PARAM_INVALID, why));
+    }
+    // Each of them encrypts blocks of the caller's, for GMAC and derivations too.
+    let encrypts = [CKA_ENCRYPT, CKA_DECRYPT, CKA_SIGN, CKA_DERIVE];
+    if encrypts.iter().any(|usage| key.is_true(*usage)) {
+        let why = "a trusted key that does more than wrap makes its key stream for others";
+        return Err(Error::new(CKR_WRAPPING_KEY_TYPE_INCONSISTENT, why));
     }
     Ok(())
 }
