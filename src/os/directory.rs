@@ -159,15 +159,23 @@ impl StoreLocation {
         Ok(directory.join(name))
     }
 
-    /// Makes the directory and an empty file `name` there; fine if both exist.
+    /// Makes the directory; fine if it exists.
     ///
-    /// Errors: as [`find`](Self::find), and as mkdir(2) and open(2).
-    pub fn create(&self, name: &str) -> Result<(), Distrust> {
+    /// Errors: as [`find`](Self::find), and as mkdir(2).
+    pub fn prepare(&self) -> Result<(), Distrust> {
         if self.check_directory()?.is_none() {
             self.create_directory()
                 .map_err(|error| Distrust::new(&self.directory, Reason::Io(error)))?;
             self.check_directory()?;
         }
+        Ok(())
+    }
+
+    /// The same, and makes an empty file `name` there; fine if both exist.
+    ///
+    /// Errors: as [`prepare`](Self::prepare), and as open(2).
+    pub fn create(&self, name: &str) -> Result<(), Distrust> {
+        self.prepare()?;
         let path = self.directory.join(name);
         let made = OpenOptions::new()
             .write(true)

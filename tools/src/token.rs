@@ -200,7 +200,7 @@ fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
     if !there {
         check_length(&so_pin)?;
     }
-    let _turn = Turn::take(admin);
+    let _turn = Turn::of_a_first_token(admin);
     replaces()?;
     out.working("the TPM makes the token", || {
         provider.init_token(id, &so_pin, blank_padded(label)).map_err(|error| {

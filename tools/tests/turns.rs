@@ -56,3 +56,14 @@ fn a_token_that_was_just_made_is_not_replaced_unasked() {
         rig.ok(&["token", "remove", "--slot", "null", "--destroy-keys"]);
     }
 }
+
+#[test]
+fn of_many_first_tokens_of_a_machine_one_is_made() {
+    let rig = Rig::new();
+    let labels = ["a", "b", "c", "d"];
+    let all = labels.map(|label| init("null", label, "so", "pin").to_vec());
+    for _ in 0..4 {
+        let _ = std::fs::remove_dir_all(rig.store());
+        assert_eq!(succeeding(&rig, &all), 1);
+    }
+}
