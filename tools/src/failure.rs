@@ -71,6 +71,8 @@ pub fn exit_codes() -> String {
 pub struct Failure {
     pub kind: Kind,
     pub message: String,
+    /// Nobody reads stdout any more: whoever closed it wants no more words.
+    pub reader_gone: bool,
 }
 
 impl Failure {
@@ -78,7 +80,7 @@ impl Failure {
         // One line, whatever a library below put into it.
         let message: String = message.into();
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        Self { kind, message: visible(&message) }
+        Self { kind, message: visible(&message), reader_gone: false }
     }
 
     pub fn input(message: impl Into<String>) -> Self {
@@ -96,7 +98,8 @@ impl Failure {
 
     /// An answer that nobody takes.
     pub fn stdout(error: &io::Error) -> Self {
-        Self::new(Kind::Output, format!("stdout: {}", plain(error)))
+        let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { reader_gone, ..Self::new(Kind::Output, format!("stdout: {}", plain(error))) }
     }
 
     /// A file that cannot be written.

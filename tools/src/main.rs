@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `failure.rs`, `output.rs` | exit codes; text, JSON and files |
+//! | `failure.rs`, `output.rs`, `stdout.rs` | exit codes; text, JSON and files |
 //! | `pin.rs`, `prompt.rs` | where secrets come from |
 //! | `token_session.rs`, `slot.rs`, `turn.rs` | PKCS#11's calls on one token, one tool at a time |
 //! | `name.rs`, `uri.rs` | how people and programs name an object |
@@ -36,6 +36,7 @@ mod schema;
 mod setup;
 mod slot;
 mod status;
+mod stdout;
 mod token;
 mod token_session;
 mod turn;
@@ -115,11 +116,17 @@ fn main() -> ExitCode {
     let out = Output { json: arguments.json, colour: arguments.color };
     match run(out, arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            out.fail(&failure);
-            ExitCode::from(failure.kind as u8)
-        }
+        Err(failure) => fail(out, &failure),
     }
+}
+
+/// The one line of a failure, and its exit code.
+fn fail(out: Output, failure: &Failure) -> ExitCode {
+    if failure.reader_gone {
+        stdout::end_by_sigpipe();
+    }
+    out.fail(failure);
+    ExitCode::from(failure.kind as u8)
 }
 
 /// A command line that is none, in one line; help and version are no failure.
@@ -130,11 +137,13 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let what = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let Err(failed) = error.print().and_then(|()| std::io::stdout().flush()) else {
-                return ExitCode::SUCCESS;
+            let printed = stdout::check()
+                .and_then(|()| error.print())
+                .and_then(|()| std::io::stdout().flush());
+            return match printed {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failed) => fail(out, &Failure::stdout(&failed)),
             };
-            out.fail(&Failure::stdout(&failed));
-            return ExitCode::from(Kind::Output as u8);
         }
         // Half a command is answered with what may follow, where a person reads it.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !json => {
@@ -145,8 +154,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         _ => text.split("\n\n").next().unwrap_or_default(),
     };
     let what = what.strip_prefix("error: ").unwrap_or(what);
-    out.fail(&Failure::new(Kind::Usage, format!("{what} (--help tells more)")));
-    ExitCode::from(Kind::Usage as u8)
+    fail(out, &Failure::new(Kind::Usage, format!("{what} (--help tells more)")))
 }
 
 fn run(out: Output, command: Command) -> Result<()> {

@@ -13,6 +13,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind, Result};
+use crate::stdout;
 
 /// When output has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,8 +113,7 @@ impl Output {
 
     /// Bytes on stdout.
     pub fn bytes(self, bytes: &[u8]) -> Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::stdout(&error))
+        stdout::write(bytes).map_err(|error| Failure::stdout(&error))
     }
 
     /// A warning: on stderr, and never left out.
