@@ -20,16 +20,6 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(theirs, 3)?)
 }
 
-/// Whether anything is open under `number`.
-pub fn is_open(number: RawFd) -> bool {
-    if number < 0 {
-        return false;
-    }
-    // SAFETY: as in `inherited`.
-    let theirs = unsafe { BorrowedFd::borrow_raw(number) };
-    rustix::io::fcntl_getfd(theirs).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -44,7 +34,6 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(b"secret").unwrap();
         drop(theirs);
-        assert!(is_open(ours.as_raw_fd()));
         let mut file = File::from(inherited(ours.as_raw_fd()).unwrap());
         drop(ours);
         let mut text = String::new();
@@ -55,7 +44,6 @@ mod tests {
     #[test]
     fn what_is_not_open_is_an_error() {
         for number in [-1, i32::MIN, i32::MAX] {
-            assert!(!is_open(number), "{number}");
             assert_eq!(inherited(number).unwrap_err().raw_os_error(), Some(9), "{number}");
         }
     }

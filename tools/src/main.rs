@@ -137,10 +137,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let what = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let printed = stdout::check()
-                .and_then(|()| error.print())
-                .and_then(|()| std::io::stdout().flush());
-            return match printed {
+            return match error.print().and_then(|()| std::io::stdout().flush()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(failed) => fail(out, &Failure::stdout(&failed)),
             };
