@@ -1,4 +1,4 @@
-//! Signatures that hold their data: conformance statements 23, 43, 45, 59, 70 to 77, 82, 83, 86 for
+//! Signatures that hold their data: conformance statements 23, 43 to 45, 59, 70 to 77, 82, 83, 86 for
 //! C_SignRecover and C_VerifyRecover.
 
 // Every unsafe block calls the C ABI with pointers to values that outlive the call.
@@ -304,4 +304,21 @@ fn a_public_key_from_elsewhere_recovers_too() {
     // Whoever has the public key needs no login.
     p.logout(s.session).unwrap();
     assert_eq!(s.recover(CKM_RSA_PKCS, &signature).unwrap(), b"data");
+}
+
+#[test]
+fn c044_an_operation_with_recovery_is_none_that_could_be_saved() {
+    let s = Rsa::new();
+    let save = s.t.p.list.C_GetOperationState.unwrap();
+    let rsa = || Mech::plain(CKM_RSA_PKCS);
+    for signs in [true, false] {
+        let begun =
+            if signs { s.sign_init(rsa(), s.private) } else { s.verify_init(rsa(), s.public) };
+        begun.unwrap();
+        let mut len = 0;
+        let rv = unsafe { save(s.session, ptr::null_mut(), &mut len) };
+        assert_eq!(rv, CKR_OPERATION_NOT_INITIALIZED);
+        let both = CKF_SIGN_RECOVER | CKF_VERIFY_RECOVER;
+        assert_eq!(unsafe { s.t.p.list.C_SessionCancel.unwrap()(s.session, both) }, CKR_OK);
+    }
 }
