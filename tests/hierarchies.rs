@@ -162,6 +162,7 @@ fn c129_the_null_slots_token_ends_with_the_tpms_reset() {
     assert_eq!(count(&t.rig, "SELECT count(*) FROM object"), 3);
 
     t.rig.tpm.restart();
+    assert_eq!(t.p.state(session), CKS_RW_PUBLIC_SESSION, "nobody is logged in to nothing");
     assert!(sign(&t.p, session, private).is_err(), "in the running process");
     assert_eq!(t.p.slots(true).unwrap(), [OWNER]);
     assert_eq!(t.p.token_info(NULL).err(), Some(CKR_TOKEN_NOT_PRESENT));
