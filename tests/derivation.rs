@@ -220,6 +220,8 @@ fn c121_a_key_is_the_digest_of_a_value_that_may_leave() {
         let made = derive(base, &aes).unwrap();
         assert_eq!(p.get(session, made, CKA_VALUE).unwrap(), digest[..16]);
         assert_eq!(derive(fixed, &open()), Err(CKR_KEY_TYPE_INCONSISTENT));
+        let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
+        assert_eq!(flags, CKF_DERIVE, "a value that has left is hashed outside");
         let bytes = Mech::bytes(ckm, b"parameter");
         let refused = p.derive_key(session, bytes, base, &open());
         assert_eq!(refused, Err(CKR_MECHANISM_PARAM_INVALID));

@@ -19,6 +19,8 @@ A mechanism is listed by `C_GetMechanismList` where the TPM has the algorithms, 
 key size it needs; `C_GetMechanismInfo` then tells the sizes the TPM has. A private key works in the
 TPM and nowhere else. What signs and verifies does so for the message-based functions too, in parts
 where it takes data in parts, but for GMAC, whose nonce is for one message; so do GCM and CCM what they encrypt. Hashing, padding, GHASH and everything a public key does is software's work.
+So is what is made of a key's value, which leaves the TPM for it if it may leave: by the derivations that have \"software\" here, and in
+HKDF by the extraction, whereas an expansion of the base key itself is the TPM's. CKF_HW is set where this page has \"TPM\".
 
 ";
 

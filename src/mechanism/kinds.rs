@@ -232,9 +232,10 @@ pub(super) const fn by_encryption(
     }
 }
 
-/// A key made from the value of a key that may leave the TPM.
+/// A key made from the value of a key that may leave the TPM: once it has left, software's work.
 pub(super) const fn from_value(row: Mechanism, derive: Derive) -> Mechanism {
     Mechanism {
+        runs_in: RunsIn::Software,
         key_types: SECRETS,
         parameter: ParameterShape::Data,
         derive: Some(derive),
