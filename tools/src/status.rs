@@ -22,6 +22,9 @@ use crate::output::{Output, Report, Style, visible};
 /// What `status` answers.
 #[derive(Serialize, JsonSchema)]
 pub struct StatusReport {
+    /// What is wrong with the configuration; null where nothing is. No slot has a token until it is
+    /// corrected.
+    pub configuration: Option<String>,
     pub tpm: TpmStatus,
     /// Null where no TPM answers.
     pub lockout: Option<LockoutReport>,
@@ -88,7 +91,7 @@ fn firmware_version(firmware: &Firmware) -> (u16, u16) {
     (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
 }
 
-fn tpm(admin: &Admin) -> (TpmStatus, Option<LockoutReport>) {
+fn tpm(admin: &Admin, misconfigured: Option<&str>) -> (TpmStatus, Option<LockoutReport>) {
     let mut status = TpmStatus {
         address: admin.tpm_address(),
         answers: false,
@@ -103,9 +106,7 @@ fn tpm(admin: &Admin) -> (TpmStatus, Option<LockoutReport>) {
     let (firmware, numbers) = match admin.tpm() {
         Ok(both) => both,
         Err(error) => {
-            // A mistake in the configuration is behind it, where there is one.
-            let wrong = doctor::must_be_configured().err();
-            status.problem = Some(wrong.map_or_else(|| error.to_string(), |wrong| wrong.message));
+            status.problem = Some(misconfigured.map_or_else(|| error.to_string(), str::to_owned));
             return (status, None);
         }
     };
@@ -213,7 +214,8 @@ fn open_by(files: &[(PathBuf, &str)]) -> BTreeSet<Opener> {
 }
 
 pub fn run(out: Output, admin: &Admin) -> Result<()> {
-    let (tpm, lockout) = tpm(admin);
+    let configuration = doctor::must_be_configured().err().map(|wrong| wrong.message);
+    let (tpm, lockout) = tpm(admin, configuration.as_deref());
     let (location, file) = admin.store_location();
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut files = vec![(real(&location.directory.join(file)), "store")];
@@ -222,6 +224,7 @@ pub fn run(out: Output, admin: &Admin) -> Result<()> {
         slots: Hierarchy::ALL.into_iter().map(|one| slot(admin, one)).collect(),
         store: store(admin),
         open_by: open_by(&files).into_iter().collect(),
+        configuration,
         tpm,
         lockout,
     })
@@ -232,6 +235,10 @@ impl Report for StatusReport {
         let mut text = String::new();
         let tpm = &self.tpm;
         let or_unknown = |text: &Option<String>| visible(text.as_deref().unwrap_or_default());
+        if let Some(wrong) = &self.configuration {
+            let wrong = style.bad(&visible(wrong));
+            let _ = writeln!(text, "{}  {wrong}", style.bold("configuration"));
+        }
         let _ = if tpm.answers {
             writeln!(
                 text,
@@ -242,6 +249,8 @@ impl Report for StatusReport {
                 or_unknown(&tpm.firmware),
                 tpm.address
             )
+        } else if self.configuration.is_some() {
+            writeln!(text, "{}  {} is not asked", style.bold("TPM"), tpm.address)
         } else {
             let problem = or_unknown(&tpm.problem);
             let dead = style.bad("does not answer");

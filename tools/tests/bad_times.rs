@@ -336,8 +336,14 @@ fn a_wrong_configuration_is_exit_8_and_is_what_is_told() {
         let said = rig.refused(words, 8);
         assert!(said.contains("none.toml:1") && said.contains("nonsense"), "{said}");
     }
-    assert!(rig.ok(&["status"]).text().contains("none.toml:1"));
+    let status = rig.ok(&["status"]).text();
+    assert!(status.contains("configuration  ") && status.contains("none.toml:1"), "{status}");
+    // Nobody asked the TPM.
+    assert!(!status.contains("does not answer"), "{status}");
+    let status = rig.json(&["status"]);
+    assert!(status["configuration"].as_str().unwrap().contains("nonsense"), "{status}");
     rig.write("none.toml", "");
+    assert!(rig.json(&["status"])["configuration"].is_null());
     let elsewhere = |store: &str, tcti: &str, code| {
         let mut command = rig.command(PROGRAM);
         command.args(["key", "list"]).env("HIERARKEY_STORE", store);
