@@ -8,19 +8,15 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Signal, getpid, kill_process};
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
-};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use rustix::process::{getpgrp, getsid};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag::{register_conditional_default, register_usize};
 use signal_hook::low_level::{emulate_default_handler, pipe};
 use zeroize::Zeroizing;
 
 /// The most that a terminal gives at once: its line (termios(3), "Canonical and noncanonical mode").
 const LINE: usize = 4096;
-/// Ctrl-C and Ctrl-\.
-const INTERRUPTS: [u8; 2] = [0x03, 0x1c];
 
 /// The terminal while nothing that is typed is shown. It is itself again when this goes away.
 struct Quiet {
@@ -29,15 +25,11 @@ struct Quiet {
 }
 
 impl Quiet {
-    /// Ctrl-C becomes a character that ends the line: as a signal it would end this process and leave
-    /// a terminal that shows nothing.
     fn begin() -> io::Result<Self> {
         let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&terminal)?;
         let mut quiet = before.clone();
-        quiet.local_modes &= !(LocalModes::ECHO | LocalModes::ISIG);
-        quiet.special_codes[SpecialCodeIndex::VEOL] = INTERRUPTS[0];
-        quiet.special_codes[SpecialCodeIndex::VEOL2] = INTERRUPTS[1];
+        quiet.local_modes &= !LocalModes::ECHO;
         tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
         Ok(Self { terminal, before })
     }
@@ -50,9 +42,9 @@ impl Drop for Quiet {
     }
 }
 
-/// The signals that would end this process and leave the terminal as a question has it.
-struct Endings {
-    /// No question waits: they end the process at once.
+/// The signals that would end or stop this process and leave the terminal as a question has it.
+struct Signals {
+    /// No question waits: they do at once what they do to any program.
     at_ease: Arc<AtomicBool>,
     /// The one that came during a question, or 0.
     came: Arc<AtomicUsize>,
@@ -60,21 +52,32 @@ struct Endings {
     woken: UnixStream,
 }
 
-impl Endings {
+/// Whether a shell with job control may be there to continue this process. The kernel stops none that
+/// has no such shell (setpgid(2), "orphaned process group"), and neither must we.
+fn can_be_continued() -> bool {
+    getsid(None).is_ok_and(|session| session != getpgrp())
+}
+
+impl Signals {
     /// Handlers are installed once and for good; `at_ease` says whether they stand back.
     fn of_this_process() -> io::Result<&'static Self> {
-        static ENDINGS: OnceLock<Endings> = OnceLock::new();
-        if let Some(endings) = ENDINGS.get() {
-            return Ok(endings);
+        static SIGNALS: OnceLock<Signals> = OnceLock::new();
+        if let Some(signals) = SIGNALS.get() {
+            return Ok(signals);
         }
         let (woken, waking) = UnixStream::pair()?;
         let (at_ease, came) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        let mut caught = vec![SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+        if can_be_continued() {
+            // After a SIGSTOP the shell may have made the terminal as it likes it.
+            caught.extend([SIGTSTP, SIGCONT]);
+        }
+        for signal in caught {
             register_conditional_default(signal, Arc::clone(&at_ease))?;
             register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
             pipe::register(signal, waking.try_clone()?)?;
         }
-        Ok(ENDINGS.get_or_init(|| Self { at_ease, came, woken }))
+        Ok(SIGNALS.get_or_init(|| Self { at_ease, came, woken }))
     }
 
     /// Waits until the terminal has a line, or a signal came.
@@ -90,43 +93,56 @@ impl Endings {
         }
     }
 
-    /// Lets a signal that came meanwhile do what it does to any program.
-    fn obey(&self) -> io::Result<()> {
+    fn came(&self) -> bool {
+        self.came.load(Ordering::SeqCst) != 0
+    }
+
+    /// Lets a signal that came meanwhile do what it does to any program. Whether one came that this
+    /// process lived through.
+    fn obey(&self) -> io::Result<bool> {
         self.at_ease.store(true, Ordering::SeqCst);
         match i32::try_from(self.came.load(Ordering::SeqCst)) {
-            Ok(signal) if signal != 0 => emulate_default_handler(signal),
-            _ => Ok(()),
+            Ok(signal) if signal != 0 => {
+                emulate_default_handler(signal)?;
+                // The SIGCONT that ended the stop, and what else came by then, is answered too.
+                self.came.store(0, Ordering::SeqCst);
+                self.woken.set_nonblocking(true)?;
+                while (&self.woken).read(&mut [0; 64]).is_ok() {}
+                Ok(true)
+            }
+            _ => Ok(false),
         }
     }
 }
 
-/// Asks for a line, without its end. Whoever interrupts it ends the process, as anywhere else.
+/// Asks for a line, without its end. Whoever interrupts it ends the process, as anywhere else; one
+/// that was stopped is asked anew.
 ///
 /// Errors: there is no terminal; `UnexpectedEof` where Ctrl-D was typed.
 pub fn secret(prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut line = Zeroizing::new(vec![0; LINE]);
-    let endings = Endings::of_this_process()?;
-    endings.at_ease.store(false, Ordering::SeqCst);
-    let read = Quiet::begin().and_then(|mut quiet| {
-        quiet.terminal.write_all(format!("{prompt}: ").as_bytes())?;
-        endings.wait(&quiet.terminal)?;
-        if endings.came.load(Ordering::SeqCst) != 0 {
-            return Err(ErrorKind::Interrupted.into());
+    let signals = Signals::of_this_process()?;
+    loop {
+        let mut line = Zeroizing::new(vec![0; LINE]);
+        signals.at_ease.store(false, Ordering::SeqCst);
+        let read = Quiet::begin().and_then(|mut quiet| {
+            quiet.terminal.write_all(format!("{prompt}: ").as_bytes())?;
+            signals.wait(&quiet.terminal)?;
+            if signals.came() {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            quiet.terminal.read(&mut line)
+        });
+        if signals.obey()? {
+            continue;
         }
-        quiet.terminal.read(&mut line)
-    });
-    endings.obey()?;
-    let len = read?;
-    line.truncate(len);
-    if line.iter().any(|byte| INTERRUPTS.contains(byte)) {
-        kill_process(getpid(), Signal::INT)?;
-        return Err(ErrorKind::Interrupted.into());
+        let len = read?;
+        line.truncate(len);
+        if len == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        return Ok(line);
     }
-    if len == 0 {
-        return Err(ErrorKind::UnexpectedEof.into());
-    }
-    if line.last() == Some(&b'\n') {
-        line.pop();
-    }
-    Ok(line)
 }

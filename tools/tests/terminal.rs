@@ -76,11 +76,12 @@ fn answered(rig: &Rig, line: &str, question: &str, keys: &str) -> String {
 #[test]
 fn a_question_that_is_interrupted_leaves_a_terminal_that_shows_what_is_typed() {
     let rig = Rig::with_token();
-    for keys in ["\x03", "half\x03", "\x1c"] {
-        let line = format!("{PROGRAM} key list --login; echo code $?; stty -a");
+    for (keys, code) in [("\x03", 130), ("half\x03", 130), ("\x1c", 131)] {
+        // The terminal's signal is for the shell too.
+        let line = format!("trap : INT QUIT; {PROGRAM} key list --login; echo code $?; stty -a");
         let shown = answered(&rig, &line, "user PIN: ", keys);
         // As of any program that Ctrl-C ended.
-        assert!(shown.contains("code 130"), "{keys:?}: {shown}");
+        assert!(shown.contains(&format!("code {code}")), "{keys:?}: {shown}");
         assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{keys:?}: {shown}");
         assert!(!shown.contains("-isig") && !shown.contains("half"), "{keys:?}: {shown}");
     }
@@ -103,10 +104,34 @@ fn a_question_that_a_signal_ends_leaves_a_terminal_that_shows_what_is_typed() {
     }
 }
 
+/// A shell with job control; what it runs is told once it has gone on.
+fn stopped(rig: &Rig, keys: &str, then: &str) -> String {
+    let line = format!("{PROGRAM} key list --login; echo code $?; stty -a; {then}");
+    rig.write("script", &line);
+    answered(rig, "bash -m script", "user PIN: ", keys)
+}
+
+#[test]
+fn a_question_that_is_stopped_leaves_a_terminal_that_shows_what_is_typed() {
+    let rig = Rig::with_token();
+    // Typed on after the return: hidden again, and what was typed before the stop is forgotten.
+    for keys in ["\x1auser-pin-1\n", "half\x1auser-pin-1\n"] {
+        let shown = stopped(&rig, keys, "fg; echo then $?; stty -a");
+        assert!(shown.contains("code 147") && shown.contains("then 0"), "{keys:?}: {shown}");
+        assert_eq!(shown.matches("user PIN: ").count(), 2, "{keys:?}: {shown}");
+        assert_eq!(shown.matches(" echo ").count(), 2, "{keys:?}: {shown}");
+        assert!(!shown.contains("-echo ") && !shown.contains("half"), "{keys:?}: {shown}");
+    }
+    // Where no shell would continue it, Ctrl-Z does nothing.
+    let line = format!("{PROGRAM} key list --login; echo code $?; stty -a");
+    let shown = answered(&rig, &line, "user PIN: ", "half\x1auser-pin-1\n");
+    assert!(shown.contains("code 0") && !shown.contains("-echo "), "{shown}");
+}
+
 #[test]
 fn a_pin_that_was_not_typed_costs_no_try() {
     let rig = Rig::with_token();
-    for keys in ["\n", "\x04", "12\x1a34\n"] {
+    for keys in ["\n", "\x04", "12\x0134\n"] {
         let line = format!("{PROGRAM} key list --login; echo code $?");
         let shown = answered(&rig, &line, "user PIN: ", keys);
         assert!(
