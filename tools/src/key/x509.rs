@@ -239,7 +239,7 @@ pub fn self_signed(
         serial_number: SerialNumber::new(&serial).map_err(broken)?,
         signature: algorithm.identifier(),
         issuer: name.clone(),
-        validity: validity(days)?,
+        validity: validity(SystemTime::now(), days)?,
         subject: name,
         subject_public_key_info: public_key,
         issuer_unique_id: None,
@@ -255,14 +255,16 @@ pub fn self_signed(
     certificate.to_der().map_err(broken)
 }
 
-/// From a little ago, against clocks that are behind, for so many days.
-fn validity(days: u32) -> Result<Validity> {
-    let now = SystemTime::now();
+/// From a little before `now`, against clocks that are behind, for so many days.
+fn validity(now: SystemTime, days: u32) -> Result<Validity> {
     let day = Duration::from_secs(24 * 60 * 60);
     let too_long = || Failure::input("so many days end after the year 9999");
+    // X.509 has no earlier time (RFC 5280, 4.1.2.5): a clock that nobody has set.
+    let too_early = || Failure::new(Kind::Failed, "this machine's clock is before 1970: set it");
+    let begin = now.checked_sub(Duration::from_secs(300)).ok_or_else(too_early)?;
     let end = day.checked_mul(days).and_then(|d| now.checked_add(d)).ok_or_else(too_long)?;
     Ok(Validity {
-        not_before: Time::try_from(now - Duration::from_secs(300)).map_err(broken)?,
+        not_before: Time::try_from(begin).map_err(|_| too_early())?,
         not_after: Time::try_from(end).map_err(|_| too_long())?,
     })
 }
@@ -286,7 +288,19 @@ mod tests {
 
     #[test]
     fn a_validity_of_ages_is_refused() {
-        assert!(validity(365).is_ok());
-        assert!(validity(u32::MAX).is_err());
+        let now = SystemTime::now();
+        assert!(validity(now, 365).is_ok());
+        assert!(validity(now, u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_never_set_is_told_plainly() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let before = SystemTime::UNIX_EPOCH - day;
+        for (now, days) in [(before, 1), (before, 365), (SystemTime::UNIX_EPOCH, 365)] {
+            let said = validity(now, days).unwrap_err().message;
+            assert!(said.contains("clock is before 1970: set it"), "{said}");
+        }
+        assert!(validity(SystemTime::UNIX_EPOCH + day, 365).is_ok());
     }
 }
