@@ -32,9 +32,14 @@ install() {
     done
     inst_simple /usr/share/p11-kit/modules/hierarkey.module
     inst_multiple -o /etc/pkcs11/pkcs11.conf /etc/pkcs11/modules/hierarkey.module /etc/hierarkey/hierarkey.toml
-    # As it will be looked for in the RAM disk: with no home and none of this shell's variables.
-    [[ -r $config ]] || config=
-    store=$(env -i PATH="$PATH" ${config:+HIERARKEY_CONF="$config"} hierarkey disk store) || return 1
+    # As it will be looked for in the RAM disk: with no home, none of this shell's variables, and no
+    # configuration but its own, whatever this machine has.
+    [[ -r $config ]] || config=$initdir/etc/hierarkey/hierarkey.toml
+    if [[ ! -r $config ]]; then
+        mkdir -p "${config%/*}"
+        : >"$config"
+    fi
+    store=$(env -i PATH="$PATH" HIERARKEY_CONF="$config" hierarkey disk store) || return 1
     if [[ ! -r $dracutsysrootdir$store/hierarkey.sqlite3 ]]; then
         dfatal "hierarkey: there is no store in $store"
         return 1
