@@ -188,7 +188,7 @@ impl Provider {
                 log::error!("{problem}");
                 None
             }
-            None => tpm_link(&config, &environment),
+            None => tpm_link(&config),
         };
         let engine = Engine::new(link, hierarchy_auths(&config));
         let store = Store::new(config.store.clone());
@@ -210,9 +210,9 @@ impl Provider {
 }
 
 /// The way to the configured TPM; `None`, with a line in the log, where the configuration names none.
-fn tpm_link(config: &Config, environment: &Environment) -> Option<Box<dyn Link>> {
+fn tpm_link(config: &Config) -> Option<Box<dyn Link>> {
     match config.tcti.as_deref().map_or(Ok(TpmAddress::default()), str::parse) {
-        Ok(address) => Some(transport::link(&address, environment.runtime_directory())),
+        Ok(address) => Some(transport::link(&address)),
         Err(error) => {
             log::error!("the TPM's address: {error}");
             None

@@ -27,20 +27,11 @@ pub enum Variable {
     Home,
     /// XDG_DATA_HOME.
     DataHome,
-    /// XDG_RUNTIME_DIR.
-    RuntimeDir,
 }
 
 impl Variable {
-    const ALL: [Self; 7] = [
-        Self::Conf,
-        Self::Store,
-        Self::Tcti,
-        Self::Log,
-        Self::Home,
-        Self::DataHome,
-        Self::RuntimeDir,
-    ];
+    const ALL: [Self; 6] =
+        [Self::Conf, Self::Store, Self::Tcti, Self::Log, Self::Home, Self::DataHome];
 
     /// Its name in the environment.
     pub fn name(self) -> &'static str {
@@ -51,7 +42,6 @@ impl Variable {
             Self::Log => "HIERARKEY_LOG",
             Self::Home => "HOME",
             Self::DataHome => "XDG_DATA_HOME",
-            Self::RuntimeDir => "XDG_RUNTIME_DIR",
         }
     }
 }
@@ -101,12 +91,6 @@ impl Environment {
             .or_else(|| Some(self.absolute(Variable::Home)?.join(".local/share")))
     }
 
-    /// Where the user's files of this boot lie: $XDG_RUNTIME_DIR, on the terms of
-    /// [`data_home`](Self::data_home).
-    pub fn runtime_directory(&self) -> Option<PathBuf> {
-        self.absolute(Variable::RuntimeDir)
-    }
-
     fn absolute(&self, which: Variable) -> Option<PathBuf> {
         self.variable(which).map(PathBuf::from).filter(|path| path.is_absolute())
     }
@@ -145,15 +129,6 @@ mod tests {
         assert_eq!(data_home(&[home, ("XDG_DATA_HOME", "")]), relative);
         assert_eq!(data_home(&[("HOME", ".")]), None);
         assert_eq!(data_home(&[]), None);
-    }
-
-    #[test]
-    fn the_runtime_directory_is_that_of_the_environment() {
-        let runtime =
-            |secure, path| environment(secure, &[("XDG_RUNTIME_DIR", path)]).runtime_directory();
-        assert_eq!(runtime(false, "/run/user/7").as_deref(), Some(Path::new("/run/user/7")));
-        assert_eq!(runtime(false, "run"), None);
-        assert_eq!(runtime(true, "/run/user/7"), None);
     }
 
     #[test]

@@ -169,6 +169,10 @@ fn a_full_disk_is_exit_9_and_leaves_nothing_half_made() {
 
 /// Runs the tool as nobody, who may use the TPM if `tpm`.
 fn as_nobody(rig: &Rig, tpm: bool, words: &[&str]) -> common::Outcome {
+    finish(command_of_nobody(rig, tpm, words))
+}
+
+fn command_of_nobody(rig: &Rig, tpm: bool, words: &[&str]) -> Command {
     open_to_all(rig.folder.path(), 0o755);
     for name in ["pin", "so", "none.toml", "rsa.pem", "rsa.p12", "other.pem", "rubbish", "pass"] {
         open_to_all(&rig.path(name), 0o644);
@@ -182,7 +186,24 @@ fn as_nobody(rig: &Rig, tpm: bool, words: &[&str]) -> common::Outcome {
     }
     let mut command = rig.command("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(words);
-    finish(command)
+    command
+}
+
+#[test]
+fn a_users_processes_take_turns_by_one_file_whatever_their_environment() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let rig = prepared();
+    let runtime = rig.path("runtime");
+    fs::create_dir(&runtime).unwrap();
+    std::os::unix::fs::chown(&runtime, Some(65534), Some(65534)).unwrap();
+    open_to_all(&runtime, 0o700);
+    let mut command = command_of_nobody(&rig, true, &["lockout", "show"]);
+    let outcome = finish(command.env("XDG_RUNTIME_DIR", &runtime));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(fs::read_dir(&runtime).unwrap().count(), 0);
 }
 
 #[test]

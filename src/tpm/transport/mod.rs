@@ -34,7 +34,6 @@ mod device;
 mod loader;
 mod socket;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptoki_sys::CKR_DEVICE_ERROR;
@@ -64,16 +63,12 @@ const PROBE: [u8; 22] =
     [0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7A, 0, 0, 0, 6, 0, 0, 0x01, 0x05, 0, 0, 0, 1];
 
 /// A link to the TPM at `address`. It reaches for the TPM when the first turn is taken.
-///
-/// `runtime_directory`: $XDG_RUNTIME_DIR, where it may be believed; not in a setuid process.
-pub fn link(address: &TpmAddress, runtime_directory: Option<PathBuf>) -> Box<dyn Link> {
+pub fn link(address: &TpmAddress) -> Box<dyn Link> {
     let address = address.resolved();
     let sharing = address.sharing();
     let turnstile = match sharing {
         Sharing::ResourceManager => None,
-        Sharing::Alone => {
-            Some(Turnstile::new(address.clone(), Places::of_this_host(runtime_directory)))
-        }
+        Sharing::Alone => Some(Turnstile::new(address.clone(), Places::of_this_host())),
     };
     let pipe: Box<dyn Pipe> = match address {
         TpmAddress::SwtpmUnix(path) => Box::new(socket::Socket::new(socket::Server::Unix(path))),

@@ -3,7 +3,9 @@
 //! Everybody who uses an unshared TPM must find the same file, and nobody else should be able to
 //! hold it. /run/hierarkey is for that: the package prepares it (owned by root, writable for the
 //! group that may use the TPM), and root makes it where nobody did. A user who can do nothing there
-//! takes turns with his own processes only, in $XDG_RUNTIME_DIR/hierarkey or /tmp/hierarkey-UID.
+//! takes turns with his own processes only, in /run/user/UID/hierarkey or /tmp/hierarkey-UID. No
+//! variable has a say in it: a user's cron job has another environment than his desktop, and both
+//! must find the same file.
 //!
 //! A lock file may be opened by those who may write to the TPM itself: it takes over the group and
 //! the write permissions of the TPM's device or socket.
@@ -44,15 +46,16 @@ impl Access {
 pub(in crate::tpm) struct Places {
     /// For all users.
     pub(super) system: PathBuf,
-    /// The user's own, in which a directory is made.
-    pub(super) runtime: Option<PathBuf>,
+    /// The user's own, in which a directory is made, where the system keeps one for each user.
+    pub(super) runtime: PathBuf,
     /// Anybody's, in which a directory of the user's own is made.
     pub(super) temporary: PathBuf,
 }
 
 impl Places {
-    /// The places of this machine and user. `runtime`: $XDG_RUNTIME_DIR, where it may be believed.
-    pub(in crate::tpm) fn of_this_host(runtime: Option<PathBuf>) -> Self {
+    /// The places of this machine and user.
+    pub(in crate::tpm) fn of_this_host() -> Self {
+        let runtime = format!("/run/user/{}", geteuid().as_raw()).into();
         Self { system: "/run/hierarkey".into(), runtime, temporary: "/tmp".into() }
     }
 
@@ -60,14 +63,13 @@ impl Places {
     /// room for it. Errors: `CKR_DEVICE_ERROR`.
     pub(super) fn open(&self, name: &str, access: Access, content: &[u8]) -> Result<OwnedFd> {
         let own_name = format!("hierarkey-{}", geteuid().as_raw());
-        let runtime = self.runtime.as_deref().filter(|path| path.is_absolute());
         let candidates = [
-            Some((&*self.system, None)),
-            runtime.map(|path| (path, Some("hierarkey"))),
-            Some((&*self.temporary, Some(&*own_name))),
+            (&*self.system, None),
+            (&*self.runtime, Some("hierarkey")),
+            (&*self.temporary, Some(&*own_name)),
         ];
         let mut last = Errno::NOENT;
-        for (parent, child) in candidates.into_iter().flatten() {
+        for (parent, child) in candidates {
             let directory =
                 child.map_or_else(|| system_directory(parent), |name| own_directory(parent, name));
             match directory.and_then(|directory| lock_file(&directory, name, access, content)) {
@@ -209,8 +211,7 @@ mod tests {
             fs::create_dir(at(name)).unwrap();
             fs::set_permissions(at(name), Permissions::from_mode(0o755)).unwrap();
         }
-        let places =
-            Places { system: at("system"), runtime: Some(at("runtime")), temporary: at("tmp") };
+        let places = Places { system: at("system"), runtime: at("runtime"), temporary: at("tmp") };
         (dir, places)
     }
 
@@ -224,7 +225,7 @@ mod tests {
         places.open("lock", MINE, b"x").unwrap();
         assert_eq!(fs::read(places.system.join("lock")).unwrap(), b"x");
         assert_eq!(fs::read_dir(&places.system).unwrap().count(), 1, "nothing else was left");
-        assert_eq!(fs::read_dir(places.runtime.unwrap()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(places.runtime).unwrap().count(), 0);
     }
 
     #[test]
@@ -240,7 +241,7 @@ mod tests {
         let (_dir, places) = places();
         fs::set_permissions(&places.system, Permissions::from_mode(0o777)).unwrap();
         places.open("lock", MINE, b"x").unwrap();
-        assert!(places.runtime.unwrap().join("hierarkey/lock").exists());
+        assert!(places.runtime.join("hierarkey/lock").exists());
     }
 
     #[test]
@@ -249,7 +250,7 @@ mod tests {
         let target = dir.path().join("elsewhere");
         fs::create_dir(&target).unwrap();
         fs::set_permissions(&target, Permissions::from_mode(0o700)).unwrap();
-        places.runtime = None;
+        places.runtime = dir.path().join("none");
         fs::remove_dir(&places.system).unwrap();
         symlink(&target, &places.system).unwrap();
         symlink(&target, own_temporary(&places)).unwrap();
@@ -260,8 +261,8 @@ mod tests {
 
     #[test]
     fn a_directory_of_ones_own_that_others_may_enter_is_refused() {
-        let (_dir, mut places) = places();
-        places.runtime = None;
+        let (dir, mut places) = places();
+        places.runtime = dir.path().join("none");
         fs::set_permissions(&places.system, Permissions::from_mode(0o777)).unwrap();
         let own = own_temporary(&places);
         fs::create_dir(&own).unwrap();
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn a_lock_file_that_is_a_link_or_no_file_is_refused() {
         let (dir, mut places) = places();
-        places.runtime = None;
+        places.runtime = dir.path().join("none");
         let target = dir.path().join("target");
         fs::write(&target, "precious").unwrap();
         symlink(&target, places.system.join("lock")).unwrap();
@@ -303,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_runtime_directory_is_passed_over() {
-        let (_dir, mut places) = places();
-        places.runtime = Some("runtime".into());
+    fn a_user_without_a_runtime_directory_has_one_in_tmp() {
+        let (dir, mut places) = places();
+        places.runtime = dir.path().join("none");
         fs::set_permissions(&places.system, Permissions::from_mode(0o777)).unwrap();
         places.open("lock", MINE, b"x").unwrap();
         assert!(own_temporary(&places).join("lock").exists());

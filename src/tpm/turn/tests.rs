@@ -21,7 +21,7 @@ impl Bench {
     fn turnstile_to(&self, tpm: PathBuf) -> Turnstile {
         let places = Places {
             system: self.dir.path().join("locks"),
-            runtime: None,
+            runtime: self.dir.path().join("no runtime"),
             temporary: self.dir.path().join("nowhere"),
         };
         Turnstile::new(TpmAddress::SwtpmUnix(tpm), places)

@@ -7,6 +7,7 @@ mod schema;
 mod swtpm;
 pub mod table;
 
+use std::borrow::BorrowMut;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -176,8 +177,8 @@ fn command_name(arguments: &[&str]) -> String {
     }
 }
 
-pub fn finish(mut command: Command) -> Outcome {
-    let done = command.output().expect("the program starts");
+pub fn finish(mut command: impl BorrowMut<Command>) -> Outcome {
+    let done = command.borrow_mut().output().expect("the program starts");
     Outcome {
         code: done.status.code().unwrap_or(-1),
         stdout: done.stdout,
