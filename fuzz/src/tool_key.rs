@@ -2,6 +2,8 @@
 
 #[path = "../../tools/src/key/cost.rs"]
 mod cost;
+#[path = "../../tools/src/key/pfx.rs"]
+mod pfx;
 #[path = "../../tools/src/key/reader.rs"]
 pub mod reader;
 

@@ -6,8 +6,9 @@ use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 use crate::failure::{Failure, Result};
 
-/// Rounds of PBKDF2 and of PKCS#12's own derivation: seconds of work. OpenSSL makes 2048.
-const ROUNDS: u64 = 5_000_000;
+/// Rounds of PBKDF2 and of PKCS#12's own derivation, all of a file's together: seconds of work.
+/// OpenSSL makes 2048 for each part.
+const ROUNDS: u64 = 8_000_000;
 /// scrypt's N times r times p, each a block of 128 bytes: 1 GiB. OpenSSL makes 2 to the 17th.
 const BLOCKS: u64 = 1 << 23;
 /// Rounds of bcrypt: about a minute of work. ssh-keygen makes 16 to 24.
@@ -15,9 +16,21 @@ const BCRYPT_ROUNDS: u32 = 4096;
 /// No file nests deeper.
 const DEPTH: usize = 24;
 
-/// PKCS#8 and PKCS#12: the numbers that follow a salt, wherever they stand in the clear.
+/// PKCS#8: the numbers that follow a salt, wherever they stand in the clear.
 pub fn check_der(file: &[u8]) -> Result<()> {
-    if dear(file, DEPTH) { Err(too_dear()) } else { Ok(()) }
+    Work::default().add(file)
+}
+
+/// What a file wants in all, in rounds.
+#[derive(Default)]
+pub struct Work(u64);
+
+impl Work {
+    /// Adds what a part of it wants, as it stands there in the clear.
+    pub fn add(&mut self, part: &[u8]) -> Result<()> {
+        self.0 = self.0.saturating_add(rounds(part, DEPTH));
+        if self.0 > ROUNDS { Err(too_dear()) } else { Ok(()) }
+    }
 }
 
 /// OpenSSH's files.
@@ -35,14 +48,14 @@ fn too_dear() -> Failure {
     )
 }
 
-fn dear(der: &[u8], depth: usize) -> bool {
+fn rounds(der: &[u8], depth: usize) -> u64 {
     let (Ok(mut reader), Some(depth)) = (SliceReader::new(der), depth.checked_sub(1)) else {
-        return false;
+        return 0;
     };
-    // RFC 8018, PBKDF2-params; RFC 7292, MacData and pkcs-12PbeParams; RFC 7914, scrypt-params.
+    let mut all = 0_u64;
     let mut after_salt: Option<Vec<u64>> = None;
     while !reader.is_finished() {
-        let Ok(item) = AnyRef::decode(&mut reader) else { return false };
+        let Ok(item) = AnyRef::decode(&mut reader) else { break };
         match item.tag() {
             Tag::Integer => {
                 if let (Some(numbers), Ok(number)) = (&mut after_salt, item.decode_as::<u64>()) {
@@ -50,23 +63,29 @@ fn dear(der: &[u8], depth: usize) -> bool {
                 }
             }
             tag => {
+                all = all.saturating_add(asked(after_salt.take().as_deref()));
                 // What is encrypted in an OCTET STRING ends the walk there, the rest is DER again.
-                if (tag == Tag::OctetString || tag.is_constructed()) && dear(item.value(), depth) {
-                    return true;
+                if tag == Tag::OctetString || tag.is_constructed() {
+                    all = all.saturating_add(rounds(item.value(), depth));
                 }
                 after_salt = (tag == Tag::OctetString).then(Vec::new);
             }
         }
-        let too_much = match after_salt.as_deref() {
-            Some([rounds] | [rounds, _]) => *rounds > ROUNDS,
-            Some([n, r, p]) => n.saturating_mul(*r).saturating_mul(*p) > BLOCKS,
-            _ => false,
-        };
-        if too_much {
-            return true;
-        }
     }
-    false
+    all.saturating_add(asked(after_salt.as_deref()))
+}
+
+/// What the numbers after a salt ask for: RFC 8018, PBKDF2-params; RFC 7292, MacData and
+/// pkcs-12PbeParams; RFC 7914, scrypt-params.
+fn asked(after_salt: Option<&[u64]>) -> u64 {
+    match after_salt {
+        Some([rounds] | [rounds, _]) => *rounds,
+        Some([n, r, p, ..]) => {
+            let blocks = n.saturating_mul(*r).saturating_mul(*p);
+            blocks.saturating_mul(ROUNDS) / BLOCKS
+        }
+        _ => 0,
+    }
 }
 
 #[cfg(test)]

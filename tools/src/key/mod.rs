@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `info.rs` | a key as its objects show it |
-//! | `generate.rs`, `import.rs` | new ones; `reader.rs` knows the files of others, `cost.rs` what opening them takes |
+//! | `generate.rs`, `import.rs` | new ones; `reader.rs` knows the files of others, `pfx.rs` PKCS#12, `cost.rs` what opening them takes |
 //! | `list.rs`, `export.rs` | list, show and export |
 //! | `change.rs` | rename and delete |
 //! | `request.rs` | csr and self-sign; `x509.rs` builds what is signed |
@@ -16,6 +16,7 @@ pub mod generate;
 pub mod import;
 pub mod info;
 pub mod list;
+mod pfx;
 pub mod reader;
 pub mod request;
 pub mod test;

@@ -8,12 +8,12 @@ use hierarkey::object::template::RawAttribute;
 use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
 use zeroize::Zeroizing;
 
-use super::cost;
 use super::info::CURVES;
+use super::{cost, pfx};
 use crate::failure::{Failure, Kind, Result};
 use crate::token_session::{bytes, ulong};
 
-type Secret = Zeroizing<Vec<u8>>;
+pub type Secret = Zeroizing<Vec<u8>>;
 
 /// What a file holds.
 #[derive(Default)]
@@ -39,18 +39,18 @@ impl PrivateKey {
 }
 
 /// How the passphrase is come by, when there is something to open with it.
-pub type Ask<'a> = &'a dyn Fn() -> Result<Zeroizing<Vec<u8>>>;
+pub type Ask<'a> = &'a dyn Fn() -> Result<Secret>;
 
 /// rsaEncryption (RFC 8017).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// id-ecPublicKey (RFC 5480).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-fn bad(why: impl Into<String>) -> Failure {
+pub fn bad(why: impl Into<String>) -> Failure {
     Failure::input(why)
 }
 
-fn wrong_passphrase() -> Failure {
+pub fn wrong_passphrase() -> Failure {
     Failure::new(Kind::Pin, "the passphrase does not open the file: give the right one")
 }
 
@@ -225,37 +225,20 @@ fn from_scalar(params: &[u8], scalar: &[u8], point: Option<&[u8]>) -> Result<Pri
 }
 
 fn from_pkcs12(file: &[u8], ask: Ask<'_>) -> Result<Contents> {
-    use p12_keystore::error::Error;
-    use p12_keystore::{KeyStore, KeyStoreEntry};
-    cost::check_der(file)?;
-    let passphrase = ask()?;
-    let passphrase = std::str::from_utf8(&passphrase).map_err(|_| wrong_passphrase())?;
-    let store = KeyStore::from_pkcs12(file, passphrase).map_err(|error| {
-        // What decryption with a wrong key comes to.
-        if matches!(error, Error::MacError(_) | Error::UnpadError | Error::Pkcs5Error(_)) {
-            wrong_passphrase()
-        } else {
-            bad(format!("PKCS#12 that cannot be read: {error}"))
+    let bags = pfx::read(file, ask)?;
+    let mut keys = bags.keys.iter();
+    let key = match (keys.next(), keys.next()) {
+        (_, Some(_)) => {
+            return Err(bad("has more than one private key: export each by itself"));
         }
-    })?;
-    let mut contents = Contents::default();
-    for (_, entry) in store.entries() {
-        match entry {
-            KeyStoreEntry::PrivateKeyChain(chain) => {
-                let info = PrivateKeyInfo::from_der(chain.key())
-                    .map_err(|_| bad("PKCS#12 with a damaged key"))?;
-                if contents.key.replace(from_pkcs8(&info)?).is_some() {
-                    return Err(bad("has more than one private key: export each by itself"));
-                }
-                let chain = chain.chain().iter().map(|one| one.as_der().to_vec());
-                contents.certificates.splice(0..0, chain);
-            }
-            KeyStoreEntry::Certificate(one) => contents.certificates.push(one.as_der().to_vec()),
-            #[allow(unreachable_patterns)] // Kinds that a later version of the crate may add.
-            _ => {}
+        (Some(key), None) => {
+            let info =
+                PrivateKeyInfo::from_der(key).map_err(|_| bad("PKCS#12 with a damaged key"))?;
+            Some(from_pkcs8(&info)?)
         }
-    }
-    Ok(contents)
+        (None, None) => None,
+    };
+    Ok(Contents { key, certificates: bags.certificates })
 }
 
 fn from_openssh(text: &str, ask: Ask<'_>) -> Result<PrivateKey> {
