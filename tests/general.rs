@@ -263,6 +263,23 @@ fn c018_every_slot_has_its_info_and_no_other_does() {
 }
 
 #[test]
+fn c018_a_slot_that_is_empty_while_there_is_a_tpm_is_one_for_removable_tokens() {
+    let _rig = Rig::new();
+    let p = P11::start();
+    let has = |slot, flag| p.slot_info(slot).unwrap().flags & flag != 0;
+    let removable = || [OWNER, ENDORSEMENT, PLATFORM, NULL].map(|s| has(s, CKF_REMOVABLE_DEVICE));
+    let before = removable();
+    for (slot, removable) in before.into_iter().enumerate() {
+        let slot = slot as CK_SLOT_ID;
+        assert!(removable || has(slot, CKF_TOKEN_PRESENT), "{slot}");
+    }
+    make_token(&p, NULL);
+    assert!(has(NULL, CKF_TOKEN_PRESENT));
+    assert_eq!(removable(), before, "the flag of a slot never changes");
+    assert!(!has(OWNER, CKF_REMOVABLE_DEVICE), "a TPM is soldered to its board");
+}
+
+#[test]
 fn c019_c128_an_uninitialised_owner_token_shows_and_opens() {
     let _rig = Rig::new();
     let p = P11::start();

@@ -3,10 +3,11 @@
 use cryptoki_sys::{
     CK_EFFECTIVELY_INFINITE, CK_FLAGS, CK_SLOT_ID, CK_SLOT_INFO, CK_TOKEN_INFO,
     CK_UNAVAILABLE_INFORMATION, CK_VERSION, CKF_DONT_BLOCK, CKF_DUAL_CRYPTO_OPERATIONS,
-    CKF_HW_SLOT, CKF_LOGIN_REQUIRED, CKF_RESTORE_KEY_NOT_NEEDED, CKF_RNG, CKF_SO_PIN_COUNT_LOW,
-    CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED, CKF_TOKEN_INITIALIZED, CKF_TOKEN_PRESENT,
-    CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_INITIALIZED, CKF_USER_PIN_LOCKED,
-    CKF_WRITE_PROTECTED, CKR_FUNCTION_NOT_SUPPORTED, CKR_NO_EVENT, CKR_TOKEN_NOT_PRESENT,
+    CKF_HW_SLOT, CKF_LOGIN_REQUIRED, CKF_REMOVABLE_DEVICE, CKF_RESTORE_KEY_NOT_NEEDED, CKF_RNG,
+    CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY, CKF_SO_PIN_LOCKED, CKF_TOKEN_INITIALIZED,
+    CKF_TOKEN_PRESENT, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY, CKF_USER_PIN_INITIALIZED,
+    CKF_USER_PIN_LOCKED, CKF_WRITE_PROTECTED, CKR_FUNCTION_NOT_SUPPORTED, CKR_NO_EVENT,
+    CKR_TOKEN_NOT_PRESENT,
 };
 
 use crate::error::{Error, Result};
@@ -48,10 +49,19 @@ impl Provider {
         let hierarchy = hierarchy_of(slot)?;
         let present = self.status().is_some_and(|status| self.has_token(hierarchy, status));
         let description = format!("TPM 2.0 {} hierarchy", hierarchy.name());
+        let mut flags = CKF_HW_SLOT;
+        if present {
+            flags |= CKF_TOKEN_PRESENT;
+        }
+        // A slot that is not for removable tokens always has one in it. The owner hierarchy's has,
+        // unless the TPM itself is gone; in the others tokens come and go.
+        if hierarchy != Hierarchy::Owner {
+            flags |= CKF_REMOVABLE_DEVICE;
+        }
         Ok(CK_SLOT_INFO {
             slotDescription: blank_padded(&description),
             manufacturerID: blank_padded(MANUFACTURER),
-            flags: CKF_HW_SLOT | if present { CKF_TOKEN_PRESENT } else { 0 },
+            flags,
             hardwareVersion: CK_VERSION { major: 2, minor: 0 },
             firmwareVersion: CK_VERSION { major: 0, minor: 0 },
         })
