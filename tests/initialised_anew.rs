@@ -1,9 +1,10 @@
-//! A token that another process initialises anew under one that is logged in: conformance statements
-//! 25, 49, 58 and 62.
+//! A token that another process initialises anew, under one that is logged in or did not recognise the
+//! old one: conformance statements 27, 49, 51, 58 and 130.
 
 mod common;
 
 use common::fixture::*;
+use common::p11::*;
 use common::peer::{self, Peer};
 use cryptoki_sys::*;
 
@@ -26,17 +27,6 @@ impl Anew {
         Self { t, session, private }
     }
 
-    /// Another process makes the token anew, and gives the user another PIN.
-    fn make(&self, test: &str) {
-        let mut other = Peer::start(test);
-        other.run("init").unwrap();
-        other.run("init-token 0 officer-1234 anew").unwrap();
-        let session = other.one("rw 0");
-        other.run(&format!("login-so {session} officer-1234")).unwrap();
-        other.run(&format!("init-pin {session} another-1234")).unwrap();
-        other.end();
-    }
-
     fn is_over(&self) {
         let (p, session) = (&self.t.p, self.session);
         assert_eq!(p.state(session), CKS_RW_PUBLIC_SESSION);
@@ -55,13 +45,24 @@ impl Anew {
     }
 }
 
+/// Another process makes the token anew, and gives the user another PIN.
+fn make_anew(test: &str) {
+    let mut other = Peer::start(test);
+    other.run("init").unwrap();
+    other.run("init-token 0 officer-1234 anew").unwrap();
+    let session = other.one("rw 0");
+    other.run(&format!("login-so {session} officer-1234")).unwrap();
+    other.run(&format!("init-pin {session} another-1234")).unwrap();
+    other.end();
+}
+
 #[test]
 fn c049_the_login_to_a_token_that_was_made_anew_is_over() {
     if peer::served() {
         return;
     }
     let anew = Anew::new();
-    anew.make("c049_the_login_to_a_token_that_was_made_anew_is_over");
+    make_anew("c049_the_login_to_a_token_that_was_made_anew_is_over");
     anew.is_over();
 }
 
@@ -72,7 +73,7 @@ fn c051_nobody_is_logged_in_already_to_a_token_that_was_made_anew() {
     }
     let anew = Anew::new();
     let (p, session) = (&anew.t.p, anew.session);
-    anew.make("c051_nobody_is_logged_in_already_to_a_token_that_was_made_anew");
+    make_anew("c051_nobody_is_logged_in_already_to_a_token_that_was_made_anew");
     assert_eq!(p.login(session, CKU_USER, PIN), Err(CKR_PIN_INCORRECT));
     p.login(session, CKU_USER, NEW_PIN).unwrap();
     assert_eq!(p.state(session), CKS_RW_USER_FUNCTIONS);
@@ -87,7 +88,7 @@ fn c058_whatever_meets_a_token_that_was_made_anew_finds_no_private_object() {
         return;
     }
     let anew = Anew::new();
-    anew.make("c058_whatever_meets_a_token_that_was_made_anew_finds_no_private_object");
+    make_anew("c058_whatever_meets_a_token_that_was_made_anew_finds_no_private_object");
     assert_eq!(anew.t.p.find(anew.session, &[]), []);
     anew.is_over();
 }
@@ -101,7 +102,7 @@ fn c027_the_officers_login_to_a_token_that_was_made_anew_changes_no_pin_of_its_o
     let (p, session) = (&anew.t.p, anew.session);
     p.logout(session).unwrap();
     p.login(session, CKU_SO, SO_PIN).unwrap();
-    anew.make(
+    make_anew(
         "c027_the_officers_login_to_a_token_that_was_made_anew_changes_no_pin_of_its_officer",
     );
     // Nobody is in: it is the user's PIN that changes.
@@ -110,4 +111,44 @@ fn c027_the_officers_login_to_a_token_that_was_made_anew_changes_no_pin_of_its_o
     assert_eq!(p.init_pin(session, PIN), Err(CKR_USER_NOT_LOGGED_IN));
     p.login(session, CKU_SO, SO_PIN).unwrap();
     assert_eq!(p.state(session), CKS_RW_SO_FUNCTIONS);
+}
+
+/// Removes the token, as the administrator does with the tool, if this process was started for that.
+fn removed_the_token() -> bool {
+    let asked = peer::role().is_some_and(|words| words == ["remove"]);
+    if asked {
+        let admin = hierarkey::admin::Admin::open().unwrap();
+        assert!(admin.remove_token(hierarkey::tpm::Hierarchy::Owner).unwrap());
+    }
+    asked
+}
+
+#[test]
+fn c130_whoever_did_not_recognise_a_token_serves_the_one_that_is_made_after_it() {
+    if removed_the_token() || peer::served() {
+        return;
+    }
+    let test = "c130_whoever_did_not_recognise_a_token_serves_the_one_that_is_made_after_it";
+    let t = Token::new();
+    let session = t.user();
+    let (_, private) = ec_pair(&t.p, session, b"1", true);
+    t.rig.tpm.clear();
+    for _ in 0..2 {
+        assert!(t.p.sign(session, Mech::plain(CKM_ECDSA), private, &[7; 32]).is_err());
+    }
+    t.p.close_all(OWNER).unwrap();
+    assert_eq!(t.p.open(OWNER, CKF_SERIAL_SESSION), Err(CKR_TOKEN_NOT_RECOGNIZED));
+
+    Peer::start_as(test, "remove", &[]).end();
+    assert_eq!(t.p.token_info(OWNER).unwrap().flags & CKF_TOKEN_INITIALIZED, 0);
+    let blank = t.p.ro(OWNER);
+    assert_eq!(t.p.login(blank, CKU_USER, PIN), Err(CKR_TOKEN_NOT_INITIALIZED));
+    t.p.close(blank).unwrap();
+
+    make_anew(test);
+    assert_eq!(t.p.token_info(OWNER).unwrap().label[..4], *b"anew");
+    let session = t.p.rw(OWNER);
+    t.p.login(session, CKU_USER, NEW_PIN).unwrap();
+    assert_eq!(t.p.find(session, &[]), []);
+    t.p.create(session, &data(b"y", true, true)).unwrap();
 }

@@ -154,7 +154,7 @@ impl Provider {
         match row {
             None if self.shows_blank(hierarchy) => Ok(Presence::Blank),
             None => Ok(Presence::Absent),
-            Some(_) if self.is_unrecognized(hierarchy) => match hierarchy {
+            Some(row) if self.unrecognized_token(hierarchy) == Some(row.id) => match hierarchy {
                 Hierarchy::Owner => Err(not_recognized()),
                 _ => Ok(Presence::Absent),
             },

@@ -11,7 +11,7 @@ use crate::error::{About, Error, Result};
 use crate::os::secret::LockedSecret;
 use crate::provider::{Provider, SlotState};
 use crate::slot::{hierarchy_of, slot_number};
-use crate::store::{Rows, TokenRow};
+use crate::store::{Rows, TokenId, TokenRow};
 use crate::token::attached::Attached;
 use crate::token::login::prove_officer;
 use crate::token::{init, secrets};
@@ -124,9 +124,19 @@ impl Provider {
         }
     }
 
-    /// Whether this process has found the slot's token not to be this TPM's.
-    pub(crate) fn is_unrecognized(&self, hierarchy: Hierarchy) -> bool {
-        matches!(*self.slot(hierarchy).lock(), SlotState::Unrecognized(_))
+    /// The slot's token that this process has found not to be this TPM's. Another may be there by now.
+    pub(crate) fn unrecognized_token(&self, hierarchy: Hierarchy) -> Option<TokenId> {
+        match *self.slot(hierarchy).lock() {
+            SlotState::Unrecognized(id) => Some(id),
+            SlotState::Unknown | SlotState::Attached(_) => None,
+        }
+    }
+
+    /// Whether that one is still there.
+    fn is_unrecognized(&self, hierarchy: Hierarchy) -> Result<bool> {
+        let Some(found) = self.unrecognized_token(hierarchy) else { return Ok(false) };
+        let stamp = self.store.lock().token_stamp(slot_number(hierarchy))?;
+        Ok(stamp.is_some_and(|(id, _)| id == found))
     }
 
     /// The slot's token is genuine: a login has just opened it, and the public secret came along.
@@ -220,7 +230,7 @@ impl Provider {
         if disabled(last) && disabled(self.status()) {
             return Err(absent("the hierarchy is disabled"));
         }
-        let unrecognized = self.is_unrecognized(hierarchy);
+        let unrecognized = self.is_unrecognized(hierarchy)?;
         if hierarchy == Hierarchy::Owner {
             return if unrecognized { Err(not_recognized()) } else { Ok(()) };
         }
