@@ -152,3 +152,16 @@ fn c130_whoever_did_not_recognise_a_token_serves_the_one_that_is_made_after_it()
     assert_eq!(t.p.find(session, &[]), []);
     t.p.create(session, &data(b"y", true, true)).unwrap();
 }
+
+#[test]
+fn c049_a_store_that_is_away_for_a_while_ends_no_login() {
+    let t = Token::new();
+    let session = t.user();
+    let object = t.p.create(session, &data(b"x", true, true)).unwrap();
+    let (file, elsewhere) = (t.rig.database(), t.rig.path().join("elsewhere"));
+    std::fs::rename(&file, &elsewhere).unwrap();
+    assert_eq!(t.p.find(session, &[]), []);
+    assert_eq!(t.p.state(session), CKS_RW_USER_FUNCTIONS);
+    std::fs::rename(&elsewhere, &file).unwrap();
+    assert_eq!(t.p.find(session, &[]), [object]);
+}

@@ -36,12 +36,24 @@ impl Provider {
         let login = self.table.lock().token(hierarchy);
         let token = self.genuine_token(hierarchy)?;
         if let Some(id) = login
-            && token.as_ref().is_none_or(|token| token.row.id != id)
+            && self.is_over(hierarchy, id, token.as_deref())?
         {
             log::warn!("the {} slot's token is another one: its login is over", hierarchy.name());
             self.log_out_of(hierarchy, id);
         }
         Ok(token)
+    }
+
+    /// Whether nobody can be logged in to the token `id` any more, where the slot has `now`.
+    fn is_over(&self, hierarchy: Hierarchy, id: TokenId, now: Option<&Attached>) -> Result<bool> {
+        match now {
+            Some(now) => Ok(now.row.id != id),
+            // A store that is away may come back with its token. What a reset ended does not.
+            None if hierarchy == Hierarchy::Null => {
+                Ok(self.store.lock().token_stamp(slot_number(hierarchy))?.is_some())
+            }
+            None => Ok(false),
+        }
     }
 
     fn genuine_token(&self, hierarchy: Hierarchy) -> Result<Option<Arc<Attached>>> {
