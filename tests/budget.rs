@@ -139,6 +139,22 @@ fn a_signature_that_asks_for_the_pin_costs_eight_commands_each_time() {
 }
 
 #[test]
+fn a_secret_key_is_made_and_checked_in_three_commands_and_loaded_then() {
+    let c = Counted::new();
+    let session = c.t.user();
+    let sized = [ulong(CKA_VALUE_LEN, 32)];
+    let unchecked = [&sized[..], &[bytes(CKA_CHECK_VALUE, b"")]].concat();
+    let ecb = || Mech::plain(CKM_AES_ECB);
+    // GetRandom, Create.
+    c.costs(2, |p| p.generate_key(session, CKM_GENERIC_SECRET_KEY_GEN, &sized).unwrap());
+    // Create, Load, EncryptDecrypt2 of one block.
+    let key = c.costs(3, |p| p.generate_key(session, CKM_AES_KEY_GEN, &sized).unwrap());
+    c.costs(1, |p| p.encrypt(session, ecb(), key, &[0; 16]).unwrap());
+    let key = c.costs(1, |p| p.generate_key(session, CKM_AES_KEY_GEN, &unchecked).unwrap());
+    c.costs(2, |p| p.encrypt(session, ecb(), key, &[0; 16]).unwrap());
+}
+
+#[test]
 fn a_length_query_costs_nothing_extra() {
     let c = Counted::new();
     let session = c.t.user();

@@ -19,8 +19,10 @@ use crate::tpm::{HMAC_KEY, HashAlg, KeyKind, SECRET, SecretBytes};
 pub struct SecretKeyRequest {
     /// Bytes of its value.
     pub len: usize,
-    /// The key object.
+    /// The key object, without its CKA_CHECK_VALUE.
     pub object: AttributeSet,
+    /// Whether it is to have one: an empty one in the template asks for none.
+    pub checked: bool,
 }
 
 /// What `C_GenerateKey` is asked for, by a mechanism that makes keys of `key_type`.
@@ -41,9 +43,9 @@ pub fn secret_key_request(
         let why = "CKA_CHECK_VALUE cannot be that of a key that is not made yet";
         return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
     }
-    object.remove(CKA_CHECK_VALUE);
+    let checked = object.remove(CKA_CHECK_VALUE).is_none();
     let len = object.ulong(CKA_VALUE_LEN).ok_or_else(|| incomplete(CKA_VALUE_LEN))?;
-    Ok(SecretKeyRequest { len: usize::try_from(len).unwrap_or(usize::MAX), object })
+    Ok(SecretKeyRequest { len: usize::try_from(len).unwrap_or(usize::MAX), object, checked })
 }
 
 /// Takes the value out of a secret key that was created from one: it goes to the TPM, and nowhere
@@ -138,7 +140,8 @@ pub(super) fn complete(object: &mut AttributeSet) -> Result<()> {
     Ok(())
 }
 
-/// The first three bytes of a block of zeros encrypted, or of the SHA-1 of a generic secret.
+/// The CKA_CHECK_VALUE of a secret key: the first three bytes of a block of zeros that it encrypted if
+/// it is for AES, or of its SHA-1.
 ///
 /// PKCS#11 v3.1, "Key check value" of secret key objects and generic secrets.
 fn check_value(aes: bool, value: &[u8]) -> Option<Vec<u8>> {
@@ -146,14 +149,34 @@ fn check_value(aes: bool, value: &[u8]) -> Option<Vec<u8>> {
         let mut block = aes::Block::default();
         let cipher = C::new_from_slice(key).ok()?;
         cipher.encrypt_block(aes::cipher::generic_array::GenericArray::from_mut_slice(&mut block));
-        block.get(..3).map(<[u8]>::to_vec)
+        begin(&block)
     }
     match (aes, value.len()) {
         (true, 16) => block::<aes::Aes128>(value),
         (true, 24) => block::<aes::Aes192>(value),
         (true, 32) => block::<aes::Aes256>(value),
         (true, _) => None,
-        (false, _) => Sha1::digest(value).get(..3).map(<[u8]>::to_vec),
+        (false, _) => begin(&Sha1::digest(value)),
+    }
+}
+
+fn begin(bytes: &[u8]) -> Option<Vec<u8>> {
+    bytes.get(..3).map(<[u8]>::to_vec)
+}
+
+/// Gives the new secret key `object`, which is not for AES, the CKA_CHECK_VALUE of its value.
+pub fn check_by_value(object: &mut AttributeSet, value: &[u8]) {
+    check_by(object, check_value(false, value));
+}
+
+/// Gives the new AES key `object` its CKA_CHECK_VALUE, of the `block` of zeros that it encrypted.
+pub fn check_by_block(object: &mut AttributeSet, block: &[u8]) {
+    check_by(object, begin(block));
+}
+
+fn check_by(object: &mut AttributeSet, check: Option<Vec<u8>>) {
+    if let Some(check) = check {
+        object.insert(CKA_CHECK_VALUE, Value::bytes(check));
     }
 }
 

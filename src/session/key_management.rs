@@ -9,14 +9,17 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::mechanism;
 use crate::mechanism::parameter::MechanismChoice;
-use crate::object::secret_key::{give_value, take_value};
+use crate::object::secret_key::{check_by_block, check_by_value, give_value, take_value};
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{key_pair_request, secret_key_request};
 use crate::session::Call;
 use crate::session::draft::Draft;
 use crate::session::object::fixed_scheme;
-use crate::tpm::{Abilities, KeyKind, KeyTemplate, SecretBytes, Tpm, public_key};
+use crate::tpm::engine::Turn;
+use crate::tpm::{
+    Abilities, CipherMode, Direction, Key, KeyKind, KeyTemplate, SecretBytes, Tpm, public_key,
+};
 
 impl Call<'_> {
     /// Makes a secret key in the TPM. PKCS#11 v3.1, C_GenerateKey.
@@ -39,7 +42,11 @@ impl Call<'_> {
             self.provider.check_writable()?;
         }
         let key = secret_key_template(kind, &request.object);
-        let draft = self.draft_key(request.object, |provider, token, auth| {
+        // A check value is supplied even if the key is not to encrypt: the attributes see to that, the
+        // TPM's object may be less strict.
+        let key = KeyTemplate { sign: key.sign || request.checked, ..key };
+        let mut checked = request.object.clone();
+        let mut draft = self.draft_key(request.object, |provider, token, auth| {
             let mut turn = provider.engine.turn()?;
             let parent = &token.primary;
             match kind {
@@ -47,11 +54,23 @@ impl Call<'_> {
                 KeyKind::Hmac | KeyKind::LongHmac { .. } => {
                     let mut secret = SecretBytes::new(vec![0; request.len]);
                     turn.random(Some(parent), &mut secret)?;
+                    check_by_value(&mut checked, &secret);
                     turn.create_secret_key(parent, &key, &secret, auth)
                 }
-                _ => turn.create_key(parent, &key, auth),
+                _ => {
+                    let blob = turn.create_key(parent, &key, auth)?;
+                    if let Some(mode) = encrypts_one(&abilities).filter(|_| request.checked) {
+                        let made = Key { parent, blob: &blob, auth };
+                        let block = zeros_encrypted(&mut turn, &made, mode)?;
+                        check_by_block(&mut checked, &block);
+                    }
+                    Ok(blob)
+                }
             }
         })?;
+        if request.checked {
+            draft.attributes = checked;
+        }
         self.add_one(draft)
     }
 
@@ -125,6 +144,22 @@ impl Call<'_> {
             _ => Err(Error::bug("a pair without its handles")),
         }
     }
+}
+
+/// A mode of the TPM in which a block of zeros becomes what the cipher makes of it, without showing it
+/// on the bus as the next block's IV.
+fn encrypts_one(abilities: &Abilities) -> Option<CipherMode> {
+    [CipherMode::Ecb, CipherMode::Ctr]
+        .into_iter()
+        .find(|mode| abilities.algorithms.contains(&mode.alg_id()))
+}
+
+/// What `key`, which was just made, makes of a block of zeros; a key that fails is not kept loaded.
+fn zeros_encrypted(turn: &mut Turn<'_>, key: &Key<'_>, mode: CipherMode) -> Result<SecretBytes> {
+    const ZEROS: [u8; 16] = [0; 16];
+    let iv = if mode == CipherMode::Ecb { &[][..] } else { &ZEROS };
+    let made = turn.cipher(key, mode, Direction::Encrypt, iv, &ZEROS);
+    made.inspect_err(|_| turn.forget(key.blob))
 }
 
 /// What the TPM object must be able to do for the attributes of a secret key to be true.
