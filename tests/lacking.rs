@@ -261,3 +261,24 @@ fn without_rsa_there_is_none_and_without_ecdh_no_derivation() {
     let made = t.p.derive(session, CKM_ECDH1_DERIVE, base, private, &[]);
     assert_eq!(made, Err(CKR_MECHANISM_INVALID));
 }
+
+/// Bad padding becomes a key as good padding does, of a length that this very TPM has: a refusal would
+/// tell the one from the other.
+#[test]
+fn an_unwrapped_key_of_an_aes_size_that_the_tpm_lacks_tells_nothing_of_the_padding() {
+    let (t, _proxy) = lacking(&[Hidden::Size(ALG_SYMCIPHER, 256)]);
+    let session = t.user();
+    let p = &t.p;
+    let public = [ulong(CKA_MODULUS_BITS, 2048), flag(CKA_ENCRYPT, true)];
+    let (public, private) = p
+        .generate_pair(session, CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &[flag(CKA_UNWRAP, true)])
+        .unwrap();
+    let padded = |data: &[u8]| p.encrypt(session, Mech::plain(CKM_RSA_PKCS), public, data).unwrap();
+    let raw = p.encrypt(session, Mech::plain(CKM_RSA_X_509), public, &[1; 256]).unwrap();
+    let template = [ulong(CKA_CLASS, CKO_SECRET_KEY), ulong(CKA_KEY_TYPE, CKK_AES)];
+    for wrapped in [padded(&[7; 16]), padded(&[7; 24]), padded(&[7; 32]), padded(&[7; 20]), raw] {
+        let mech = Mech::plain(CKM_RSA_PKCS);
+        let key = p.unwrap(session, mech, private, &wrapped, &template).unwrap();
+        assert_eq!(p.get_ulong(session, key, CKA_VALUE_LEN), Ok(16));
+    }
+}

@@ -1,5 +1,7 @@
 //! Secret keys: requests for new ones, their values on the way into the TPM, lengths and check values.
 
+use std::collections::BTreeSet;
+
 use aes::cipher::{BlockEncrypt, KeyInit};
 use cryptoki_sys::{
     CK_KEY_TYPE, CK_MECHANISM_TYPE, CKA_CHECK_VALUE, CKA_VALUE, CKA_VALUE_LEN, CKK_AES,
@@ -95,19 +97,25 @@ pub fn wanted_len(object: &AttributeSet, found: Option<usize>) -> Result<usize> 
 }
 
 /// What PKCS#1 v1.5 decryption gave for a value of the secret key `object`, or as good a secret of
-/// a length that fits.
+/// a length that fits: for an AES key one of `aes_bits`, which the TPM has.
 ///
 /// Bad padding was answered with random bytes of a random length. Were the length told by an error,
 /// it would tell a good padding from a bad one (Bleichenbacher's attack): so every ciphertext is
 /// some key, always the same one.
-pub fn fitting_secret(object: &AttributeSet, bytes: SecretBytes) -> SecretBytes {
+pub fn fitting_secret(
+    object: &AttributeSet,
+    bytes: SecretBytes,
+    aes_bits: &BTreeSet<u16>,
+) -> SecretBytes {
     let wanted = object.ulong(CKA_VALUE_LEN).and_then(|len| usize::try_from(len).ok());
-    let fits = match (wanted, object.key_type()) {
-        (Some(wanted), _) => bytes.len() == wanted,
-        (None, Some(CKK_AES)) => matches!(bytes.len(), 16 | 24 | 32),
-        (None, _) => (1..=SECRET).contains(&bytes.len()),
+    let aes_lens: Vec<usize> = aes_bits.iter().map(|bits| usize::from(bits / 8)).collect();
+    let (fits, len) = match (wanted, object.key_type()) {
+        (Some(wanted), _) => (bytes.len() == wanted, wanted),
+        (None, Some(CKK_AES)) => {
+            (aes_lens.contains(&bytes.len()), aes_lens.last().copied().unwrap_or(32))
+        }
+        (None, _) => ((1..=SECRET).contains(&bytes.len()), 32),
     };
-    let len = wanted.unwrap_or(32);
     if fits || len > SECRET {
         return bytes;
     }

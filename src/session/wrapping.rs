@@ -152,7 +152,7 @@ impl Call<'_> {
             return self.add_private_key(object, &bytes);
         }
         if row.unwrapped() == Unwrapped::AllOrStandIn {
-            bytes = fitting_secret(&object, bytes);
+            bytes = fitting_secret(&object, bytes, &unwrapping.abilities.aes_bits);
         }
         let len = wanted_len(&object, Some(bytes.len()))?;
         if row.unwrapped() == Unwrapped::End {
