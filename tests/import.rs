@@ -293,6 +293,30 @@ fn c094_numbers_that_are_no_key_of_this_tpm_make_no_object() {
         (without(&ec(P256, &[7; 32], true), &[CKA_VALUE], &[]), CKR_TEMPLATE_INCOMPLETE),
         (without(&ec(P256, &[7; 32], true), &[CKA_EC_PARAMS], &[]), CKR_TEMPLATE_INCOMPLETE),
     ];
+    // The order of P-256, and the number above it.
+    let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let mut order = hex::decode(order).unwrap();
+    refused.push((ec(P256, &order, true), CKR_ATTRIBUTE_VALUE_INVALID));
+    order[31] += 1;
+    refused.push((ec(P256, &order, true), CKR_ATTRIBUTE_VALUE_INVALID));
+    order[31] -= 2;
+    let last = t.p.create(session, &ec(P256, &order, false)).unwrap();
+    signs_with_p256(&t.p, session, last, &order);
+    t.p.destroy(session, last).unwrap();
+    // The same prime twice, with numbers that belong together.
+    let [p, _] = key.primes() else { panic!("two primes") };
+    let (one, e) = (BigUint::from(1u8), BigUint::from(65_537u32));
+    let square = [
+        number(CKA_MODULUS, &(p * p)),
+        number(CKA_PUBLIC_EXPONENT, &e),
+        number(CKA_PRIVATE_EXPONENT, &(key.d() % (p - &one))),
+        number(CKA_PRIME_1, p),
+        number(CKA_PRIME_2, p),
+    ];
+    refused.push(([private(CKK_RSA, true), square.to_vec()].concat(), CKR_ATTRIBUTE_VALUE_INVALID));
+    let even = key.n() - &one;
+    refused.push((replaced(number(CKA_MODULUS, &even)), CKR_ATTRIBUTE_VALUE_INVALID));
+    refused.push((replaced(bytes(CKA_PUBLIC_EXPONENT, &[1])), CKR_ATTRIBUTE_VALUE_INVALID));
     // One number of another key.
     for attr in other.into_iter().filter(|attr| attr.0 != CKA_PUBLIC_EXPONENT) {
         refused.push((replaced(attr), CKR_ATTRIBUTE_VALUE_INVALID));
