@@ -310,6 +310,67 @@ impl Both<'_> {
     }
 }
 
+/// Lengths around the most that a command takes, and around the most of a chain.
+const AROUND: [usize; 8] = [1007, 1008, 1009, 1023, 1024, 1025, 2032, 2049];
+/// Lengths of parts, which come again and again until there is no more.
+const PARTS: [&[usize]; 5] = [&[1023, 2], &[1024], &[1025, 0], &[1008, 16, 1], &[15, 1010]];
+
+fn in_parts<'a>(data: &'a [u8], lens: &[usize]) -> Vec<&'a [u8]> {
+    let (mut parts, mut rest) = (Vec::new(), data);
+    for len in lens.iter().cycle() {
+        let (part, later) = rest.split_at(rest.len().min(*len));
+        parts.push(part);
+        rest = later;
+        if rest.is_empty() {
+            return parts;
+        }
+    }
+    parts
+}
+
+#[test]
+fn parts_around_the_tpms_buffer_give_what_openssl_makes_of_the_whole() {
+    let known = Known::new();
+    let (p, session) = (&known.t.p, known.session);
+    let mut tried = 0;
+    for ckm in known.t.p.mechanisms(OWNER).unwrap() {
+        let case = case(ckm).unwrap();
+        let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
+        let mac = matches!(case.other, Other::Mac(..));
+        if !case.parts || !(mac || flags & CKF_ENCRYPT != 0) {
+            continue;
+        }
+        eprintln!("{ckm:#x}");
+        let held = known.all(case.keys)[0];
+        let both = Both { known: &known, case: &case, held, flags };
+        for len in AROUND {
+            let whole = matches!(ckm, CKM_AES_ECB | CKM_AES_CBC);
+            let data = case.data(if whole { len.next_multiple_of(16) } else { len });
+            let mech = || case.mech_of(held, data.len());
+            let theirs = match case.other {
+                Other::Mac(of, len) => both.their_mac(of, len, &data),
+                _ => both.they(false, &data),
+            };
+            for lens in PARTS {
+                let parts = in_parts(&data, lens);
+                if mac {
+                    let made = p.in_parts(Op::Sign, session, mech(), held.private, &parts);
+                    assert_eq!(made.unwrap(), theirs, "{len} by {lens:?}");
+                    p.verify_parts(session, mech(), held.public, &parts, &theirs).unwrap();
+                    continue;
+                }
+                let made = p.in_parts(Op::Encrypt, session, mech(), held.public, &parts);
+                assert_eq!(made.unwrap(), theirs, "{len} by {lens:?}");
+                let parts = in_parts(&theirs, lens);
+                let back = p.in_parts(Op::Decrypt, session, mech(), held.private, &parts);
+                assert_eq!(back.unwrap(), data, "{len} by {lens:?}");
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried > 150, "{tried}");
+}
+
 #[test]
 fn openssl_takes_what_this_module_makes_and_the_other_way_round() {
     let known = Known::new();

@@ -192,7 +192,7 @@ impl P11 {
     }
 
     pub fn finish(&self, op: Op, session: CK_SESSION_HANDLE) -> Rv<Vec<u8>> {
-        let mut out = vec![0; 1024];
+        let mut out = vec![0; 4096];
         let (rv, len) = self.final_raw(op, session, Some(&mut out));
         out.truncate(len);
         ok(rv).map(|()| out)
