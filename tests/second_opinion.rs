@@ -3,10 +3,12 @@
 
 mod common;
 
+use std::path::PathBuf;
+
 use common::cases::{Case, MacOf, Other, case, cipher_name};
 use common::encapsulation::{decapsulate, encapsulate};
 use common::fixture::*;
-use common::known::{Held, Keys, Known};
+use common::known::{CURVES, Held, Keys, Known};
 use common::message_encryption::{AAD, DECRYPT, ENCRYPT, Given, Messages};
 use common::openssl::{ec_public, from_der, path, to_der};
 use common::p11::*;
@@ -388,4 +390,97 @@ fn openssl_takes_what_this_module_makes_and_the_other_way_round() {
             Both { known: &known, case: &case, held, flags }.compare();
         }
     }
+}
+
+/// A key pair that OpenSSL made.
+struct Theirs {
+    key_type: CK_KEY_TYPE,
+    file: PathBuf,
+    pkcs8: Vec<u8>,
+    public: Vec<u8>,
+}
+
+fn their_pairs(known: &Known) -> Vec<Theirs> {
+    let kind = |key_type, algorithm, option: String| (key_type, algorithm, option);
+    let curves = CURVES.map(|(name, ..)| kind(CKK_EC, "EC", format!("ec_paramgen_curve:{name}")));
+    let info = known.t.p.mechanism_info(OWNER, CKM_RSA_PKCS).unwrap();
+    let sizes = [1024, 2048, 3072].into_iter().filter(|bits| *bits >= info.ulMinKeySize);
+    let sizes = sizes.map(|bits| kind(CKK_RSA, "RSA", format!("rsa_keygen_bits:{bits}")));
+    let openssl = &known.openssl;
+    let make = |(key_type, algorithm, option): (_, _, String)| {
+        let words = ["genpkey", "-algorithm", algorithm, "-pkeyopt", &option, "-outform", "DER"];
+        let file = openssl.file(&option, &openssl.run_alone(&words));
+        let own = ["-inform", "DER", "-in", path(&file), "-outform", "DER"];
+        let pkcs8 = openssl.run_alone(&[&["pkcs8", "-topk8", "-nocrypt"][..], &own].concat());
+        let public = openssl.run_alone(&[&["pkey", "-pubout"][..], &own].concat());
+        Theirs { key_type, pkcs8, public, file }
+    };
+    curves.into_iter().chain(sizes).map(make).collect()
+}
+
+/// Bytes of the DER that `bytes` begin with, which have two bytes or less of length.
+fn der_len(bytes: &[u8]) -> usize {
+    match bytes[1] {
+        0x81 => 3 + usize::from(bytes[2]),
+        0x82 => 4 + usize::from(u16::from_be_bytes([bytes[2], bytes[3]])),
+        len => 2 + usize::from(len),
+    }
+}
+
+#[test]
+fn private_keys_of_every_kind_travel_under_every_mechanism_that_takes_them() {
+    let known = Known::new();
+    let (p, session) = (&known.t.p, known.session);
+    let pairs = their_pairs(&known);
+    let mut tried = 0;
+    for ckm in p.mechanisms(OWNER).unwrap() {
+        let case = case(ckm).unwrap();
+        let flags = p.mechanism_info(OWNER, ckm).unwrap().flags;
+        let (Keys::Aes | Keys::Rsa) = case.keys else { continue };
+        // A padding of RSA has no room for most.
+        if flags & CKF_WRAP == 0 || matches!(case.other, Other::Pkey(_)) {
+            continue;
+        }
+        let unit = match ckm {
+            CKM_AES_ECB | CKM_AES_CBC => 16,
+            CKM_AES_KEY_WRAP => 8,
+            _ => 1,
+        };
+        let held = known.all(case.keys)[0];
+        let both = Both { known: &known, case: &case, held, flags };
+        for Theirs { key_type, file, pkcs8, public } in &pairs {
+            eprintln!("{ckm:#x}: {}", path(file));
+            let mut filled = pkcs8.clone();
+            filled.resize(pkcs8.len().next_multiple_of(unit), 0);
+            let template = [
+                ulong(CKA_CLASS, CKO_PRIVATE_KEY),
+                ulong(CKA_KEY_TYPE, *key_type),
+                flag(CKA_SIGN, true),
+                flag(CKA_EXTRACTABLE, true),
+            ];
+            let wrapped = both.they(false, &filled);
+            let key = p.unwrap(session, both.mech(), held.unwraps, &wrapped, &template).unwrap();
+            assert_eq!(&p.get(session, key, CKA_PUBLIC_KEY_INFO).unwrap(), public);
+            let ec = *key_type == CKK_EC;
+            let sign = if ec { CKM_ECDSA_SHA256 } else { CKM_SHA256_RSA_PKCS };
+            let signature = p.sign(session, Mech::plain(sign), key, b"data").unwrap();
+            let signature = if ec { to_der(&signature) } else { signature };
+            let options = ["-rawin", "-digest", "sha256"];
+            assert!(known.openssl.verifies(file, &options, b"data", &signature));
+
+            let ours = p.wrap(session, both.mech(), held.wraps, key).unwrap();
+            let opened = both.they(true, &ours);
+            let (der, zeros) = opened.split_at(der_len(&opened));
+            assert!(zeros.len() < unit && zeros.iter().all(|byte| *byte == 0));
+            let opened = known.openssl.file("opened", der);
+            let words = ["pkey", "-pubout", "-inform", "DER", "-outform", "DER", "-in"];
+            let words = [&words[..], &[path(&opened)]].concat();
+            assert_eq!(&known.openssl.run_alone(&words), public);
+            let words = ["pkey", "-check", "-noout", "-inform", "DER", "-in", path(&opened)];
+            known.openssl.run_alone(&words);
+            p.destroy(session, key).unwrap();
+            tried += 1;
+        }
+    }
+    assert!(tried >= 50, "{tried}");
 }
