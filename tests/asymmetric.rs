@@ -3,7 +3,7 @@
 mod common;
 
 use common::fixture::*;
-use common::known::{CURVES, Held, Keys, Known, flags};
+use common::known::{CURVES, Held, Keys, Known, flags, rsa_numbers};
 use common::mechanisms::PSS_HASHES;
 use common::openssl::{path, to_der};
 use common::p11::*;
@@ -11,8 +11,9 @@ use common::tpm_proxy::Proxy;
 use common::wrapping::Wrapping;
 use cryptoki_sys::*;
 use p521::ecdsa::signature::hazmat::RandomizedPrehashSigner;
-use rsa::BigUint;
+use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::rand_core::OsRng;
+use rsa::{BigUint, RsaPrivateKey};
 
 /// OpenSSL's names of the hashes in [`PSS_HASHES`], and their lengths.
 const HASHES: [(&str, usize); 9] = [
@@ -110,6 +111,67 @@ fn pss_by_every_hash_mask_and_salt_is_openssls() {
         let long = Mech::pss(CKM_RSA_PKCS_PSS, hash, mgf, (256 - 1 - len) as CK_ULONG);
         let refused = p.sign(session, long, held.private, &digest);
         assert!(matches!(refused, Err(CKR_MECHANISM_PARAM_INVALID | CKR_KEY_SIZE_RANGE)));
+    }
+}
+
+#[test]
+fn keys_of_other_sizes_have_limits_of_their_own() {
+    let known = Known::new();
+    let (p, session, openssl) = (&known.t.p, known.session, &known.openssl);
+    let least = p.mechanism_info(OWNER, CKM_RSA_PKCS).unwrap().ulMinKeySize;
+    for bits in [1024, 3072].into_iter().filter(|bits| *bits >= least) {
+        let size = format!("rsa_keygen_bits:{bits}");
+        let words = ["genpkey", "-algorithm", "RSA", "-outform", "DER", "-pkeyopt", &size];
+        let der = openssl.run_alone(&words);
+        let file = openssl.file("other", &der);
+        let numbers = rsa_numbers(&RsaPrivateKey::from_pkcs1_der(&der).unwrap());
+        let half = |class, numbers: &[Attr], usages: &[CK_ATTRIBUTE_TYPE]| {
+            let own = [ulong(CKA_CLASS, class), ulong(CKA_KEY_TYPE, CKK_RSA)];
+            p.create(session, &[&own[..], numbers, &flags(usages)].concat()).unwrap()
+        };
+        let private = half(CKO_PRIVATE_KEY, &numbers, &[CKA_SIGN, CKA_DECRYPT, CKA_UNWRAP]);
+        let public = half(CKO_PUBLIC_KEY, &numbers[..2], &[CKA_VERIFY, CKA_ENCRYPT, CKA_WRAP]);
+        let k = bits as usize / 8;
+        for Pair { hash, mgf, names, len } in pairs().filter(|pair| pair.names.0 == pair.names.1) {
+            let digest = vec![0xd1; len];
+            let salt = k - 2 - len;
+            let pss = |salt| Mech::pss(CKM_RSA_PKCS_PSS, hash, mgf, salt as CK_ULONG);
+            let ours = p.sign(session, pss(salt), private, &digest).unwrap();
+            let options = [
+                format!("digest:{}", names.0),
+                "rsa_padding_mode:pss".to_owned(),
+                format!("rsa_pss_saltlen:{salt}"),
+                format!("rsa_mgf1_md:{}", names.1),
+            ];
+            let options: Vec<&str> =
+                options.iter().flat_map(|o| ["-pkeyopt", o.as_str()]).collect();
+            assert!(openssl.verifies(&file, &options, &digest, &ours), "{bits} {names:?}");
+            p.verify(session, pss(salt), public, &digest, &ours).unwrap();
+            let other = p.verify(session, pss(salt - 1), public, &digest, &ours);
+            assert_eq!(other, Err(CKR_SIGNATURE_INVALID), "another length of the salt");
+            let begun = p.init(Op::Sign, session, pss(salt + 1), private);
+            assert_eq!(begun, Err(CKR_MECHANISM_PARAM_INVALID));
+            // OAEP takes two digests and two bytes, where there are so many.
+            let oaep = || Mech::oaep(hash, mgf, b"");
+            let Some(most) = k.checked_sub(2 * len + 2) else {
+                for (op, key) in [(Op::Encrypt, public), (Op::Decrypt, private)] {
+                    let begun = p.init(op, session, oaep(), key);
+                    assert_eq!(begun, Err(CKR_KEY_SIZE_RANGE), "{bits} {names:?}");
+                }
+                continue;
+            };
+            let sealed = p.encrypt(session, oaep(), public, &vec![7; most]).unwrap();
+            assert_eq!(p.decrypt(session, oaep(), private, &sealed).unwrap(), vec![7; most]);
+            let more = p.encrypt(session, oaep(), public, &vec![7; most + 1]);
+            assert_eq!(more, Err(CKR_DATA_LEN_RANGE));
+        }
+        let pkcs = || Mech::plain(CKM_RSA_PKCS);
+        let sealed = p.encrypt(session, pkcs(), public, &vec![7; k - 11]).unwrap();
+        assert_eq!(p.decrypt(session, pkcs(), private, &sealed).unwrap(), vec![7; k - 11]);
+        let more = p.encrypt(session, pkcs(), public, &vec![7; k - 10]);
+        assert_eq!(more, Err(CKR_DATA_LEN_RANGE));
+        let more = p.sign(session, pkcs(), private, &vec![7; k - 10]);
+        assert_eq!(more, Err(CKR_DATA_LEN_RANGE));
     }
 }
 

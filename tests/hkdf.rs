@@ -4,6 +4,7 @@ mod common;
 
 use common::derive::*;
 use common::fixture::*;
+use common::openssl::OpenSsl;
 use common::p11::*;
 use cryptoki_sys::*;
 
@@ -101,6 +102,63 @@ fn every_hash_of_the_tpm_expands_as_another_implementation_does() {
                 };
                 assert_eq!(made, other, "{hash:#x} {len} {wanted}");
             }
+        }
+    }
+}
+
+/// Hashes, OpenSSL's names of them, the bytes of their blocks and of their digests.
+const HASHES: [(CK_MECHANISM_TYPE, &str, usize, usize); 11] = [
+    (CKM_SHA_1, "SHA1", 64, 20),
+    (CKM_SHA224, "SHA224", 64, 28),
+    (CKM_SHA256, "SHA256", 64, 32),
+    (CKM_SHA384, "SHA384", 128, 48),
+    (CKM_SHA512, "SHA512", 128, 64),
+    (CKM_SHA512_224, "SHA512-224", 128, 28),
+    (CKM_SHA512_256, "SHA512-256", 128, 32),
+    (CKM_SHA3_224, "SHA3-224", 144, 28),
+    (CKM_SHA3_256, "SHA3-256", 136, 32),
+    (CKM_SHA3_384, "SHA3-384", 104, 48),
+    (CKM_SHA3_512, "SHA3-512", 72, 64),
+];
+
+#[test]
+fn every_hash_extracts_and_expands_up_to_255_blocks_as_openssl_does() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let openssl = OpenSsl::new();
+    let value = [0x0b; 50];
+    let base = base_key(p, session, CKK_HKDF, &value, &open());
+    for (hash, name, block, digest) in HASHES {
+        // Around what HMAC takes for a key as it stands.
+        for salt in [1, block, block + 1] {
+            let salt = vec![0x5a; salt];
+            let hkdf = |steps| {
+                let salt = (CKF_HKDF_SALT_DATA, &salt[..], 0);
+                Hkdf { steps, hash, salt, info: b"information" }
+            };
+            let theirs = |mode: &str, len| {
+                let options = [
+                    format!("digest:{name}"),
+                    format!("mode:{mode}"),
+                    format!("hexkey:{}", hex::encode(value)),
+                    format!("hexsalt:{}", hex::encode(&salt)),
+                    format!("hexinfo:{}", hex::encode("information")),
+                ];
+                openssl.kdf("HKDF", &options, len)
+            };
+            let made = p.hkdf(session, CKM_HKDF_DERIVE, &hkdf((true, false)), base, &open());
+            let made = p.get(session, made.unwrap(), CKA_VALUE).unwrap();
+            assert_eq!(made, theirs("EXTRACT_ONLY", digest), "{name}");
+            let data = |len: usize| {
+                let len = [ulong(CKA_VALUE_LEN, len as CK_ULONG)];
+                let made = p.hkdf(session, CKM_HKDF_DATA, &hkdf((true, true)), base, &len)?;
+                p.get(session, made, CKA_VALUE)
+            };
+            for len in [1, digest + 1, 255 * digest] {
+                assert_eq!(data(len).unwrap(), theirs("EXTRACT_AND_EXPAND", len), "{name} {len}");
+            }
+            assert_eq!(data(255 * digest + 1), Err(CKR_KEY_SIZE_RANGE), "{name}");
         }
     }
 }

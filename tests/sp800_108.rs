@@ -149,6 +149,61 @@ fn feedback_and_double_pipeline_are_what_the_standard_says_of_macs() {
     }
 }
 
+/// `number` as wide as `format` says.
+fn written(number: u64, bits: CK_ULONG, little_endian: bool) -> Vec<u8> {
+    let width = bits as usize / 8;
+    match little_endian {
+        true => number.to_le_bytes()[..width].to_vec(),
+        false => number.to_be_bytes()[8 - width..].to_vec(),
+    }
+}
+
+#[test]
+fn numbers_of_every_width_and_order_stand_where_the_parameter_has_them() {
+    use ::hmac::{Hmac, Mac};
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let base = key(p, session, CKK_GENERIC_SECRET, &[3; 40], &[]);
+    for bits in [8, 16, 24, 32, 40, 48, 56, 64] {
+        for little in [false, true] {
+            let number =
+                CK_SP800_108_COUNTER_FORMAT { bLittleEndian: little.into(), ulWidthInBits: bits };
+            // 160 bits go into every width.
+            let len = CK_SP800_108_DKM_LENGTH_FORMAT {
+                dkmLengthMethod: KEYS,
+                bLittleEndian: little.into(),
+                ulWidthInBits: bits,
+            };
+            let three = [Field::Count(number), Field::Bytes(b"label"), Field::Length(len)];
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let fields = order.map(|at| three[at]);
+                let (made, _) =
+                    p.kdf(session, &counter_kdf(CKM_SHA256_HMAC, &fields), base, &sized(20));
+                let parts =
+                    [written(1, bits, little), b"label".to_vec(), written(160, bits, little)];
+                let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&[3; 40]).unwrap();
+                order.iter().for_each(|at| mac.update(&parts[*at]));
+                let expected = mac.finalize().into_bytes();
+                let value = p.get(session, made.unwrap(), CKA_VALUE).unwrap();
+                assert_eq!(value, expected[..20], "{bits} bits, {little}, {order:?}");
+            }
+        }
+    }
+    // A counter of a byte counts 255 blocks, as many as 1024 bytes have not; of CMAC they are 16.
+    let aes = key(p, session, CKK_AES, &[3; 16], &[]);
+    let fields = [Field::Count(format(8)), Field::Length(length(KEYS, 8))];
+    let narrow = p.kdf(session, &counter_kdf(CKM_AES_CMAC, &fields), aes, &sized(32)).0;
+    assert_eq!(narrow, Err(CKR_MECHANISM_PARAM_INVALID), "256 bits are no byte");
+    p.kdf(session, &counter_kdf(CKM_AES_CMAC, &fields), aes, &sized(31)).0.unwrap();
+    let additional = vec![sized(1024); 3];
+    let kdf = Kdf { additional: &additional, ..counter_kdf(CKM_AES_CMAC, &fields[..1]) };
+    let (many, _) = p.kdf(session, &kdf, aes, &sized(1008));
+    many.unwrap();
+    let (more, _) = p.kdf(session, &kdf, aes, &sized(1009));
+    assert_eq!(more, Err(CKR_KEY_SIZE_RANGE), "256 blocks");
+}
+
 #[test]
 fn additional_keys_come_of_blocks_of_their_own_in_order() {
     let t = Token::new();
