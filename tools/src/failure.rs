@@ -91,6 +91,14 @@ impl Failure {
         Self::new(Kind::NotFound, message)
     }
 
+    /// The same about what only its user sees, who may not be logged in.
+    pub fn or_not_seen(self, logged_in: bool) -> Self {
+        if logged_in || self.kind != Kind::NotFound {
+            return self;
+        }
+        Self::not_found(format!("{self}; what only its user sees is found with --login"))
+    }
+
     /// A file that cannot be read.
     pub fn reading(path: &Path, error: &io::Error) -> Self {
         Self::new(Kind::Input, format!("{}: {}", path.display(), plain(error)))

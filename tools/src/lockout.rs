@@ -84,15 +84,27 @@ pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
     match command {
         Command::Show => out.show(&LockoutReport::of(&status)),
         Command::Reset { auth_file } => {
-            let ask = status.permanent & LOCKOUT_AUTH_SET != 0 && !admin.knows_lockout_auth();
+            let is_set = status.permanent & LOCKOUT_AUTH_SET != 0;
             let source = pin::Source {
                 what: "lockout authorization",
                 credential: "hierarkey.lockout-auth",
                 file: auth_file,
                 fd: None,
             };
-            let auth =
-                if ask || source.is_named() { Some(Auth::new(&source.read()?)) } else { None };
+            // A wrong one is never tried where it can be known to be wrong: after it the TPM takes
+            // none for a day.
+            let auth = match (is_set, source.is_named()) {
+                (false, true) => {
+                    return Err(Failure::new(
+                        Kind::Pin,
+                        "the TPM has no lockout authorization: leave --auth-file out; nothing was \
+                         tried",
+                    ));
+                }
+                (false, false) => Some(Auth::new(&[])),
+                (true, false) if admin.knows_lockout_auth() => None,
+                (true, _) => Some(Auth::new(&source.read()?)),
+            };
             admin.reset_lockout(auth).map_err(|error| match error.ck_rv() {
                 CKR_PIN_INCORRECT | CKR_PIN_LOCKED => Failure::new(
                     Kind::Pin,

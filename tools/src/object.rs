@@ -237,8 +237,9 @@ fn list(out: Output, admin: &Admin, arguments: &ListArguments) -> Result<()> {
 }
 
 fn get(out: Output, admin: &Admin, arguments: &GetArguments) -> Result<()> {
-    let (session, _) = open(admin, &arguments.who, arguments.login)?;
-    let object = arguments.name.one(&session, &[CKO_DATA], "data object")?;
+    let (session, logged_in) = open(admin, &arguments.who, arguments.login)?;
+    let object = arguments.name.one(&session, &[CKO_DATA], "data object");
+    let object = object.map_err(|failure| failure.or_not_seen(logged_in))?;
     let value = session.attribute(object, CKA_VALUE)?.unwrap_or_default();
     match &arguments.out {
         Some(path) => {

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind, Result};
@@ -196,6 +197,7 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32, force: bool) -> Result<(
             let mut device = OpenOptions::new().write(true).open(path).map_err(|e| failed(&e))?;
             return device.write_all(bytes).map_err(|e| failed(&e));
         }
+        Ok(status) if status.is_dir() => return Err(failed(&Errno::ISDIR.into())),
         Ok(_) if !force => {
             return Err(Failure::new(
                 Kind::Output,

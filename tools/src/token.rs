@@ -226,6 +226,14 @@ fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
 }
 
 fn set_pin(out: Output, admin: &Admin, arguments: &SetPinArguments) -> Result<()> {
+    let other = if arguments.so { arguments.pin.source() } else { arguments.so_pin.source() };
+    if other.is_named() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "--so changes the security officer's PIN by --so-pin-file; without it the user's is \
+             changed by --pin-file",
+        ));
+    }
     let session = Session::open(admin, arguments.at.slot)?;
     let (source, who, done) = if arguments.so {
         (arguments.so_pin.source(), CKU_SO, "so-pin-changed")

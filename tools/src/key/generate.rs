@@ -158,6 +158,9 @@ pub fn make(session: &Session<'_>, wanted: &Wanted<'_>) -> Result<Key> {
         template.extend(info::use_attributes(uses, true, both));
         template
     };
+    let kind = wanted.kind.to_possible_value();
+    let kind = kind.as_ref().map_or("such", |value| value.get_name());
+    let wrong_use = |error| info::wrong_use(kind, uses, error);
     let mut key = Key { id: wanted.id.clone(), label: wanted.label.to_owned(), ..Key::default() };
     let pair = |mechanism, numbers: Vec<RawAttribute>| -> Result<(Handle, Handle)> {
         let mut public = common();
@@ -167,7 +170,8 @@ pub fn make(session: &Session<'_>, wanted: &Wanted<'_>) -> Result<Key> {
         if wanted.always_authenticate {
             private.push(flag(CKA_ALWAYS_AUTHENTICATE, true));
         }
-        Ok(session.call(|call| call.generate_key_pair(plain(mechanism), public, private))?)
+        let made = session.call(|call| call.generate_key_pair(plain(mechanism), public, private));
+        made.map_err(wrong_use)
     };
     match wanted.kind.making() {
         Making::Rsa(bits) => {
@@ -186,8 +190,8 @@ pub fn make(session: &Session<'_>, wanted: &Wanted<'_>) -> Result<Key> {
         Making::Secret(mechanism, key_type, len) => {
             let mut template = private(true);
             template.extend([ulong(CKA_KEY_TYPE, key_type), ulong(CKA_VALUE_LEN, len)]);
-            let made = session.call(|call| call.generate_key(plain(mechanism), template))?;
-            key.secret = Some(made);
+            let made = session.call(|call| call.generate_key(plain(mechanism), template));
+            key.secret = Some(made.map_err(wrong_use)?);
         }
     }
     Ok(key)

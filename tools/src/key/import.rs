@@ -84,6 +84,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     let _turn = session.turn();
     info::must_be_new(&session, &arguments.label, &id)?;
     let uses: &[Use] = if arguments.uses.is_empty() { &[Use::Sign] } else { &arguments.uses };
+    must_suit(private.key_type, uses)?;
     let names = Names { label: &arguments.label, id: &id };
     let (key, count) = out.working("the TPM takes the key", || {
         put(&session, &private, &certificates, &names, uses)
@@ -96,6 +97,22 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
         certificates: count,
         warning: WARNING.to_owned(),
     })
+}
+
+/// Fails where a key of this type cannot do all that it is to be for. Of one that comes from outside
+/// PKCS#11 lets anything be said.
+fn must_suit(key_type: CK_KEY_TYPE, uses: &[Use]) -> Result<()> {
+    let (name, can): (_, &[Use]) = match key_type {
+        CKK_RSA => ("RSA", &[Use::Sign, Use::Decrypt, Use::Unwrap]),
+        _ => ("EC", &[Use::Sign, Use::Derive]),
+    };
+    match uses.iter().find(|one| !can.contains(one)) {
+        Some(one) => Err(Failure::input(format!(
+            "no {name} key is for {}: choose another --use",
+            one.name()
+        ))),
+        None => Ok(()),
+    }
 }
 
 struct Names<'a> {

@@ -1,6 +1,7 @@
 //! A key as its objects show it: private and public half and certificates hang together by CKA_ID.
 
 use hierarkey::cryptoki::*;
+use hierarkey::error::Error;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -207,6 +208,15 @@ pub fn must_be_new(session: &Session<'_>, label: &str, id: &[u8]) -> Result<()> 
         }
     }
     Ok(())
+}
+
+/// A refusal by the module of what a key was to be for, if it is one, in the words of the options.
+pub fn wrong_use(kind: &str, uses: &[super::generate::Use], error: Error) -> Failure {
+    if error.ck_rv() != CKR_TEMPLATE_INCONSISTENT {
+        return error.into();
+    }
+    let uses = uses.iter().map(|one| one.name()).collect::<Vec<_>>().join(" and ");
+    Failure::input(format!("no {kind} key is for {uses}: choose another --use ({error})"))
 }
 
 /// The attributes that say what a key is for; each is said, so that no default adds a use.

@@ -89,7 +89,8 @@ impl Report for KeyListReport {
 fn facts(key: &KeyInfo) -> Vec<String> {
     let mut facts = vec![key.uses.join("+")];
     if facts == [""] {
-        facts = vec!["no use".into()];
+        let none = if key.private { "no use" } else { "its use is seen with --login" };
+        facts = vec![none.into()];
     }
     match key.certificates {
         0 => {}
@@ -125,7 +126,7 @@ impl Report for KeyShowReport {
         line("id", &key.id);
         line("for", &facts(key).join(", "));
         line(
-            "private key",
+            if self.public_key.is_some() { "private key" } else { "secret key" },
             match (key.private, key.made_in_tpm) {
                 (false, _) => "not seen without --login",
                 (true, Some(true)) => "made in the TPM",
@@ -162,8 +163,9 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
 }
 
 pub fn show(out: Output, admin: &Admin, arguments: &ShowArguments) -> Result<()> {
-    let (session, _) = open(admin, &arguments.who, arguments.login)?;
-    let key = info::one(&session, &arguments.key)?;
+    let (session, logged_in) = open(admin, &arguments.who, arguments.login)?;
+    let key = info::one(&session, &arguments.key);
+    let key = key.map_err(|failure| failure.or_not_seen(logged_in))?;
     out.show(&shown(&session, &key)?)
 }
 

@@ -11,7 +11,7 @@ use der::pem::LineEnding;
 use der::{Decode, Encode, Sequence};
 use hierarkey::cryptoki::*;
 use sha1::{Digest, Sha1};
-use x509_cert::attr::Attributes;
+use x509_cert::attr::{AttributeTypeAndValue, Attributes};
 use x509_cert::certificate::Version;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -137,7 +137,42 @@ pub fn distinguished_name(text: &str) -> Result<Name> {
         return Err(wrong());
     }
     let name: Name = text.parse().map_err(|_| wrong())?;
-    if name.is_empty() { Err(wrong()) } else { Ok(name) }
+    if name.is_empty() {
+        return Err(wrong());
+    }
+    for part in name.0.iter().flat_map(|together| together.0.iter()) {
+        check_part(part, text)?;
+    }
+    Ok(name)
+}
+
+/// Parts of a name and how many characters each has room for (RFC 5280, appendix A.1).
+const PARTS: &[(&str, &str, usize)] = &[
+    ("CN", "2.5.4.3", 64),
+    ("serialNumber", "2.5.4.5", 64),
+    ("C", "2.5.4.6", 2),
+    ("L", "2.5.4.7", 128),
+    ("ST", "2.5.4.8", 128),
+    ("O", "2.5.4.10", 64),
+    ("OU", "2.5.4.11", 64),
+    ("title", "2.5.4.12", 64),
+    ("emailAddress", "1.2.840.113549.1.9.1", 255),
+];
+
+/// Authorities refuse what is longer, and an empty part is a shell's variable that is not set.
+fn check_part(part: &AttributeTypeAndValue, whole: &str) -> Result<()> {
+    let oid = part.oid.to_string();
+    let (name, room) = PARTS
+        .iter()
+        .find(|(_, one, _)| *one == oid)
+        .map_or((oid.as_str(), usize::MAX), |(name, _, room)| (*name, *room));
+    match String::from_utf8_lossy(part.value.value()).chars().count() {
+        0 => Err(Failure::input(format!("{name} is empty in the subject \"{whole}\""))),
+        len if len > room => Err(Failure::input(format!(
+            "{name} has {len} characters: {room} at most, in the subject \"{whole}\""
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// subjectAltName, and what the key is for.
@@ -189,10 +224,25 @@ fn extensions(subject: &Subject<'_>, uses: &[String], ca: bool) -> Result<Vec<Ex
     Ok(extensions)
 }
 
+/// The half of a key that signs, and all that it is for.
+fn signer(session: &Session<'_>, key: &info::Key) -> Result<(Handle, Vec<String>)> {
+    let uses = key.info(session)?.uses;
+    match key.private {
+        None if key.secret.is_some() => {
+            Err(Failure::input("a secret key has no certificate: name one of a pair"))
+        }
+        None => Err(Failure::not_found("it has no private key")),
+        Some(_) if !uses.iter().any(|one| one == "sign") => Err(Failure::input(format!(
+            "the key is for {}, not for signing: make one with --use sign",
+            uses.join(" and ")
+        ))),
+        Some(private) => Ok((private, uses)),
+    }
+}
+
 /// A certificate signing request (RFC 2986) as DER.
 pub fn request(session: &Session<'_>, key: &info::Key, subject: &Subject<'_>) -> Result<Vec<u8>> {
-    let private = key.private.ok_or_else(|| Failure::not_found("it has no private key"))?;
-    let uses = key.info(session)?.uses;
+    let (private, uses) = signer(session, key)?;
     let algorithm = Algorithm::of(session, private)?;
     let spki = key.public_key_info(session)?;
     let extensions = extensions(subject, &uses, false)?;
@@ -219,8 +269,7 @@ pub fn self_signed(
     days: u32,
     ca: bool,
 ) -> Result<Vec<u8>> {
-    let private = key.private.ok_or_else(|| Failure::not_found("it has no private key"))?;
-    let uses = key.info(session)?.uses;
+    let (private, uses) = signer(session, key)?;
     let algorithm = Algorithm::of(session, private)?;
     let spki = key.public_key_info(session)?;
     let public_key = SubjectPublicKeyInfoOwned::from_der(&spki).map_err(broken)?;
