@@ -13,6 +13,8 @@ mod failure;
 mod key;
 #[path = "../../tools/src/output.rs"]
 mod output;
+#[path = "../../tools/src/stdout.rs"]
+mod stdout;
 
 /// What the reader makes of numbers, as the tool has it.
 mod token_session {
