@@ -378,4 +378,11 @@ fn a_wrong_configuration_is_exit_8_and_is_what_is_told() {
     let said = elsewhere("/dev/null", "", 8);
     assert!(said.contains("is not a directory"), "{said}");
     elsewhere(rig.store().to_str().unwrap(), "device:/dev/null", 3);
+    let said = elsewhere(rig.store().to_str().unwrap(), "nonsense:x", 8);
+    assert!(said.contains("HIERARKEY_TCTI") && said.contains("nonsense"), "{said}");
+    rig.write("none.toml", "tcti = \"swtpm:path=relative\"\n");
+    let mut command = rig.command(PROGRAM);
+    let outcome = finish(command.arg("status").env_remove("HIERARKEY_TCTI"));
+    assert!(outcome.text().contains("none.toml: tcti: "), "{}", outcome.text());
+    assert!(!outcome.text().contains("does not answer"), "{}", outcome.text());
 }

@@ -4,18 +4,38 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use hierarkey::config::Config;
-use hierarkey::os::environment::Environment;
+use hierarkey::config::{Config, FILE};
+use hierarkey::os::environment::{Environment, Variable};
 use hierarkey::os::file::read_secret;
+use hierarkey::tpm::transport::TpmAddress;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::{Examination, Finding, problem, warning};
 use crate::failure::{Failure, Result, plain};
 use crate::setup::module::p11_kit_files;
 
+/// The configuration, and what is wrong with it, by file and line or by the variable's name.
+fn load() -> (Config, Option<String>) {
+    let environment = Environment::of_process();
+    let (config, wrong) = Config::load(&environment);
+    let wrong = wrong.map(|wrong| wrong.to_string()).or_else(|| {
+        // The file's reader knows nothing of what addresses a TPM can have.
+        let error = config.tcti.as_deref()?.parse::<TpmAddress>().err()?;
+        let place = match environment.variable(Variable::Tcti) {
+            Some(_) => Variable::Tcti.name().to_owned(),
+            None => {
+                let named = environment.variable(Variable::Conf).map(Path::new);
+                format!("{}: tcti", named.unwrap_or(Path::new(FILE)).display())
+            }
+        };
+        Some(format!("{place}: {error}"))
+    });
+    (config, wrong)
+}
+
 /// Fails where the configuration has a mistake.
 pub fn must_be_configured() -> Result<()> {
-    match Config::load(&Environment::of_process()) {
+    match load() {
         (_, None) => Ok(()),
         (_, Some(wrong)) => Err(Failure::input(format!(
             "{wrong}: correct it, until then no slot has a token (hierarkey.toml(5))"
@@ -24,10 +44,10 @@ pub fn must_be_configured() -> Result<()> {
 }
 
 pub fn configuration(examination: &mut Examination) {
-    let (config, wrong) = Config::load(&Environment::of_process());
+    let (config, wrong) = load();
     let mut found = match wrong {
         Some(wrong) => problem(
-            wrong.to_string(),
+            wrong,
             "correct it: until then no slot has a token (hierarkey.toml(5) has what may stand there)",
         ),
         None => Vec::new(),
