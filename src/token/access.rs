@@ -224,7 +224,14 @@ impl Provider {
         if self.store.lock().writable()? {
             return Ok(());
         }
-        Err(Error::new(CKR_TOKEN_WRITE_PROTECTED, "the store cannot be written by this user"))
+        let location = &self.config.store;
+        let why = if location.read_only {
+            "is read-only by configuration"
+        } else {
+            "cannot be written by this user"
+        };
+        let why = format!("the store {why}: {}", location.directory.display());
+        Err(Error::new(CKR_TOKEN_WRITE_PROTECTED, why))
     }
 
     /// Whether a session may be opened on the slot. The TPM must be there; it is asked nothing but

@@ -240,6 +240,14 @@ fn without_rights_every_command_is_exit_7_and_says_whom_to_ask() {
     assert_eq!(doctor.code, 10, "{}", doctor.stderr);
     assert!(doctor.text().contains("Permission denied"), "{}", doctor.text());
     assert_eq!(as_nobody(&rig, true, &["status"]).code, 0);
+    // A place where this user can make none.
+    let mut elsewhere = command_of_nobody(&rig, true, &["doctor"]);
+    let text = finish(elsewhere.env("HIERARKEY_STORE", "/nowhere/store")).text();
+    assert!(
+        text.contains("this user cannot make it") && text.contains("HIERARKEY_STORE"),
+        "{text}"
+    );
+    assert!(!text.contains("keys can be used"), "{text}");
     assert!(before == rig.stored(), "something was changed");
 }
 

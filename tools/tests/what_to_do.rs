@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::Rig;
-use common::table::with_pin;
+use common::table::{init, with_pin};
+use common::{PROGRAM, Rig, finish, judge_refusal};
 
 #[test]
 fn a_lockout_authorization_that_there_is_none_of_is_not_tried() {
@@ -96,4 +96,24 @@ fn a_directory_is_no_file_that_exists() {
     let rig = Rig::with_token();
     let said = rig.refused(&["random", "8", "--out", "."], 9);
     assert!(said.contains(".: Is a directory"), "{said}");
+}
+
+#[test]
+fn a_store_that_cannot_be_changed_is_named_and_so_is_the_reason() {
+    let rig = Rig::with_token();
+    rig.write("none.toml", "[store]\nread_only = true\n");
+    let generate = with_pin(&["key", "generate", "k"], "pin");
+    let outcome = finish(rig.command(PROGRAM).args(&generate).env_remove("HIERARKEY_STORE"));
+    assert_eq!(outcome.code, 6, "{}", outcome.stderr);
+    // HIERARKEY_STORE names another store than the one that the configuration speaks of.
+    let home = rig.path(".local/share/hierarkey");
+    rig.write("none.toml", "");
+    let init = init("owner", "x", "so", "pin");
+    let outcome = finish(rig.command(PROGRAM).args(init).env_remove("HIERARKEY_STORE"));
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    rig.write("none.toml", "[store]\nread_only = true\n");
+    let outcome = finish(rig.command(PROGRAM).args(&generate).env_remove("HIERARKEY_STORE"));
+    let said = judge_refusal(&generate, &outcome, 7);
+    assert!(said.contains("read-only by configuration"), "{said}");
+    assert!(said.contains(home.to_str().unwrap()), "{said}");
 }

@@ -24,14 +24,22 @@ pub fn examine(examination: &mut Examination, admin: &Admin) {
         "store",
         match &readable {
             Err(error) => unusable(admin, error),
-            Ok(None) => note(
+            Ok(None) if admin.store_writable().unwrap_or(false) => note(
                 format!("there is no store at {} yet", location.directory.display()),
                 "`hierarkey token init` makes it",
+            ),
+            Ok(None) => warning(
+                format!(
+                    "there is no store at {} yet, and this user cannot make it",
+                    location.directory.display()
+                ),
+                "ask who may for a token (`hierarkey token init`), or use a store of your own: \
+                 HIERARKEY_STORE",
             ),
             Ok(Some(_)) => Vec::new(),
         },
     );
-    examination.check("store-permissions", permissions(admin));
+    examination.check("store-permissions", permissions(admin, matches!(readable, Ok(Some(_)))));
     if let Ok(directory) = fs::metadata(&location.directory) {
         // Only where the group has a say.
         if directory.permissions().mode() & 0o070 != 0 && location.sharing != Sharing::Private {
@@ -89,7 +97,7 @@ fn unusable(admin: &Admin, error: &Error) -> Vec<Finding> {
     problem(format!("{}: {error}", directory.display()), remedy)
 }
 
-fn permissions(admin: &Admin) -> Vec<Finding> {
+fn permissions(admin: &Admin, is_there: bool) -> Vec<Finding> {
     let (location, file) = admin.store_location();
     let mut found = Vec::new();
     match admin.store_writable() {
@@ -97,11 +105,11 @@ fn permissions(admin: &Admin) -> Vec<Finding> {
             "the configuration makes the store read-only",
             "take read_only out of it to change tokens",
         )),
-        Ok(false) => found.extend(note(
+        Ok(false) if is_there => found.extend(note(
             format!("this user may not change {}", location.directory.display()),
             "keys can be used; to make some, be its owner or in the group that shares it",
         )),
-        Ok(true) | Err(_) => {}
+        Ok(_) | Err(_) => {}
     }
     let path = location.directory.join(file);
     if fs::metadata(&path).is_ok_and(|status| status.mode() & 0o004 != 0) {
