@@ -42,9 +42,6 @@ impl Call<'_> {
             self.provider.check_writable()?;
         }
         let key = secret_key_template(kind, &request.object);
-        // A check value is supplied even if the key is not to encrypt: the attributes see to that, the
-        // TPM's object may be less strict.
-        let key = KeyTemplate { sign: key.sign || request.checked, ..key };
         let mut checked = request.object.clone();
         let mut draft = self.draft_key(request.object, |provider, token, auth| {
             let mut turn = provider.engine.turn()?;
@@ -59,9 +56,10 @@ impl Call<'_> {
                 }
                 _ => {
                     let blob = turn.create_key(parent, &key, auth)?;
-                    if let Some(mode) = encrypts_one(&abilities).filter(|_| request.checked) {
+                    let way = encrypts_one(&abilities, &key).filter(|_| request.checked);
+                    if let Some((mode, direction)) = way {
                         let made = Key { parent, blob: &blob, auth };
-                        let block = zeros_encrypted(&mut turn, &made, mode)?;
+                        let block = zeros_encrypted(&mut turn, &made, mode, direction)?;
                         check_by_block(&mut checked, &block);
                     }
                     Ok(blob)
@@ -146,19 +144,29 @@ impl Call<'_> {
     }
 }
 
-/// A mode of the TPM in which a block of zeros becomes what the cipher makes of it, without showing it
-/// on the bus as the next block's IV.
-fn encrypts_one(abilities: &Abilities) -> Option<CipherMode> {
-    [CipherMode::Ecb, CipherMode::Ctr]
-        .into_iter()
-        .find(|mode| abilities.algorithms.contains(&mode.alg_id()))
+/// How `key` may be used for a block of zeros to become what the cipher makes of it, without showing
+/// that on the bus as the next block's IV. A counter that is zero is encrypted both ways.
+fn encrypts_one(abilities: &Abilities, key: &KeyTemplate) -> Option<(CipherMode, Direction)> {
+    let ways = [
+        (key.sign, CipherMode::Ecb, Direction::Encrypt),
+        (key.sign, CipherMode::Ctr, Direction::Encrypt),
+        (key.decrypt, CipherMode::Ctr, Direction::Decrypt),
+    ];
+    let has = |mode: CipherMode| abilities.algorithms.contains(&mode.alg_id());
+    let way = ways.into_iter().find(|(may, mode, _)| *may && has(*mode));
+    way.map(|(_, mode, direction)| (mode, direction))
 }
 
 /// What `key`, which was just made, makes of a block of zeros; a key that fails is not kept loaded.
-fn zeros_encrypted(turn: &mut Turn<'_>, key: &Key<'_>, mode: CipherMode) -> Result<SecretBytes> {
+fn zeros_encrypted(
+    turn: &mut Turn<'_>,
+    key: &Key<'_>,
+    mode: CipherMode,
+    direction: Direction,
+) -> Result<SecretBytes> {
     const ZEROS: [u8; 16] = [0; 16];
     let iv = if mode == CipherMode::Ecb { &[][..] } else { &ZEROS };
-    let made = turn.cipher(key, mode, Direction::Encrypt, iv, &ZEROS);
+    let made = turn.cipher(key, mode, direction, iv, &ZEROS);
     made.inspect_err(|_| turn.forget(key.blob))
 }
 
