@@ -275,6 +275,26 @@ fn c106_an_array_that_does_not_fit_the_template_is_inconsistent() {
 }
 
 #[test]
+fn c106_an_array_of_zeros_reads_a_template_as_before_3_2() {
+    let k = keys(false);
+    let zeros = CK_ATTRIBUTE { type_: 0, ..UNKNOWN };
+    for room in [6, 8] {
+        let mut entries = vec![zeros; room];
+        let mut top = [array(CKA_UNWRAP_TEMPLATE, &mut entries)];
+        assert_eq!(k.ask(&mut top), CKR_OK);
+        assert_eq!(top[0].ulValueLen as usize, 6 * ENTRY);
+        let mut unknown = vec![UNKNOWN; 6];
+        let mut top = [array(CKA_UNWRAP_TEMPLATE, &mut unknown)];
+        assert_eq!(k.ask(&mut top), CKR_OK);
+        let said = |entries: &[CK_ATTRIBUTE]| -> Vec<_> {
+            entries.iter().map(|e| (e.type_, e.ulValueLen)).collect()
+        };
+        assert_eq!(said(&entries[..6]), said(&unknown));
+        assert_eq!(said(&entries[6..]), vec![(0, 0); room - 6]);
+    }
+}
+
+#[test]
 fn c106_short_buffers_inside_are_told_one_by_one() {
     let k = keys(false);
     let (mut label, mut date, mut flags) = ([7u8; 8], [7u8; 8], [[7u8; 1]; 2]);

@@ -110,12 +110,14 @@ fn write_template(
     }
     let places = entry.array().ok_or(CKR_TEMPLATE_INCONSISTENT)?;
     let kinds: Vec<_> = places.iter().map(|place| place.says.type_).collect();
-    for (place, (kind, answer)) in places.iter().zip(fit(&kinds, inner)?) {
+    let fitting = fit(&kinds, inner)?;
+    let len = array_len(fitting.len());
+    for (place, (kind, answer)) in places.iter().zip(fitting) {
         // SAFETY: as in `write`.
         unsafe { (&raw mut (*place.place).type_).write_unaligned(*kind) };
         write(place, answer, refused);
     }
-    Ok(array_len(places.len()))
+    Ok(len)
 }
 
 fn array_len(entries: usize) -> CK_ULONG {
@@ -127,6 +129,9 @@ fn array_len(entries: usize) -> CK_ULONG {
 /// Either all types are `CK_UNAVAILABLE_INFORMATION`, and there are as many as `inner` has: then
 /// they are told. Or each is one of `inner`, no two are the same, and none of `inner` is left out
 /// but templates, which keeps a caller out of templates inside templates.
+///
+/// Up to 3.1 the types were ignored, and the array had to be large enough; C_GetAttributeValue says so
+/// still. A program that goes by that leaves them zero, which names nothing twice: it gets them all.
 ///
 /// Errors: `CKR_TEMPLATE_INCONSISTENT` otherwise.
 fn fit<'a>(
@@ -142,7 +147,13 @@ fn fit<'a>(
     let complete =
         left_out.clone().all(|(_, answer)| matches!(answer, AttributeAnswer::Template(_)));
     let distinct = kinds.len().checked_add(left_out.count()) == Some(inner.len());
-    named.filter(|_| complete && distinct).ok_or(CKR_TEMPLATE_INCONSISTENT)
+    if let Some(named) = named.filter(|_| complete && distinct) {
+        return Ok(named);
+    }
+    if kinds.iter().all(|kind| *kind == 0) && kinds.len() >= inner.len() {
+        return Ok(inner.iter().collect());
+    }
+    Err(CKR_TEMPLATE_INCONSISTENT)
 }
 
 #[cfg(test)]

@@ -203,10 +203,27 @@ fn c106_a_template_inside_may_be_left_out_and_nothing_else() {
         &[NONE],
         &[NONE, NONE],
         &[NONE, NONE, NONE, NONE],
-        &[0, 0, 0],
+        &[0, 0],
+        &[0, 0, sign],
     ] {
         let untouched = kinds.iter().map(|kind| (*kind, 5)).collect();
         assert_eq!(question(kinds), (CKR_TEMPLATE_INCONSISTENT, NONE, untouched), "{kinds:x?}");
+    }
+}
+
+#[test]
+fn c106_types_that_are_left_zero_are_all_told_as_before_3_2() {
+    for room in [3, 5] {
+        let mut label = [0u8; 5];
+        let mut entries = vec![entry(0, ptr::null_mut(), 0); room];
+        entries[0] = entry(0, label.as_mut_ptr().cast(), 5);
+        entries[1] = entry(0, label.as_mut_ptr().cast(), 0);
+        let mut top = [array(CKA_UNWRAP_TEMPLATE, &mut entries)];
+        assert_eq!(ask(&mut top, &[template()]), CKR_BUFFER_TOO_SMALL);
+        assert_eq!((&label, top[0].ulValueLen), (b"label", len(3)));
+        let mut lens = vec![(CKA_LABEL, 5), (CKA_SIGN, NONE), (CKA_WRAP_TEMPLATE, len(1))];
+        lens.resize(room, (0, 0));
+        assert_eq!(told(&entries), lens);
     }
 }
 
