@@ -4,11 +4,12 @@
 mod common;
 
 use common::cases::case;
+use common::derive::{base_key, open};
 use common::fixture::*;
 use common::known::Keys;
 use common::p11::*;
 use common::tpm_proxy::{Action, Proxy};
-use common::wrapping::Wrapping;
+use common::wrapping::*;
 use cryptoki_sys::*;
 
 const GET_CAPABILITY: u32 = 0x17a;
@@ -281,4 +282,35 @@ fn an_unwrapped_key_of_an_aes_size_that_the_tpm_lacks_tells_nothing_of_the_paddi
         let key = p.unwrap(session, mech, private, &wrapped, &template).unwrap();
         assert_eq!(p.get_ulong(session, key, CKA_VALUE_LEN), Ok(16));
     }
+}
+
+/// TPM_ALG_SHA384 and TPM_ALG_SHA512: of many TPMs neither.
+#[test]
+fn a_key_for_a_hash_that_the_tpm_lacks_is_not_taken() {
+    let (t, proxy) = lacking(&[Hidden::Algorithm(0x0c), Hidden::Algorithm(0x0d)]);
+    let session = t.user();
+    let p = &t.p;
+    let base = base_key(p, session, CKK_GENERIC_SECRET, &[7; 100], &open());
+    let kek = kek(p, session);
+    let wrapped = p.wrap(session, Mech::plain(CKM_AES_KEY_WRAP_KWP), kek, base).unwrap();
+    proxy.reset();
+    // Of SHA-224 no TPM has HMAC here.
+    for key_type in [CKK_SHA384_HMAC, CKK_SHA512_HMAC, CKK_SHA224_HMAC] {
+        for len in [32, 100] {
+            let made = p.create(session, &secret(key_type, &vec![7; len], &[]));
+            assert_eq!(made, Err(CKR_ATTRIBUTE_VALUE_INVALID), "{key_type:#x}, {len} bytes");
+        }
+    }
+    assert_eq!(proxy.commands(), [], "the TPM was asked");
+    for key_type in [CKK_SHA384_HMAC, CKK_SHA512_HMAC, CKK_SHA224_HMAC] {
+        let template = unwrapped(key_type);
+        let mech = Mech::plain(CKM_AES_KEY_WRAP_KWP);
+        let made = p.unwrap(session, mech, kek, &wrapped, &template);
+        assert_eq!(made, Err(CKR_ATTRIBUTE_VALUE_INVALID), "{key_type:#x}");
+        let mech = Mech::plain(CKM_SHA256_KEY_DERIVATION);
+        let made = p.derive_key(session, mech, base, &template);
+        assert_eq!(made, Err(CKR_ATTRIBUTE_VALUE_INVALID), "{key_type:#x}");
+    }
+    let key = p.create(session, &secret(CKK_SHA256_HMAC, &[7; 100], &[CKA_SIGN])).unwrap();
+    p.sign(session, Mech::plain(CKM_SHA256_HMAC), key, b"data").unwrap();
 }

@@ -73,14 +73,17 @@ pub fn hmac_kind(key_type: Option<CK_KEY_TYPE>, len: usize) -> KeyKind {
     if len <= HMAC_KEY {
         return KeyKind::Hmac;
     }
-    KeyKind::LongHmac {
-        only: match key_type {
-            Some(CKK_SHA_1_HMAC) => Some(HashAlg::Sha1),
-            Some(CKK_SHA256_HMAC) => Some(HashAlg::Sha256),
-            Some(CKK_SHA384_HMAC) => Some(HashAlg::Sha384),
-            Some(CKK_SHA512_HMAC) => Some(HashAlg::Sha512),
-            _ => None,
-        },
+    KeyKind::LongHmac { only: hmac_hash(key_type) }
+}
+
+/// The hash of keys of `key_type`, where those are for HMAC by that alone.
+pub fn hmac_hash(key_type: Option<CK_KEY_TYPE>) -> Option<HashAlg> {
+    match key_type {
+        Some(CKK_SHA_1_HMAC) => Some(HashAlg::Sha1),
+        Some(CKK_SHA256_HMAC) => Some(HashAlg::Sha256),
+        Some(CKK_SHA384_HMAC) => Some(HashAlg::Sha384),
+        Some(CKK_SHA512_HMAC) => Some(HashAlg::Sha512),
+        _ => None,
     }
 }
 

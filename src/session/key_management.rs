@@ -9,7 +9,9 @@ use cryptoki_sys::{
 use crate::error::{Error, Result};
 use crate::mechanism;
 use crate::mechanism::parameter::MechanismChoice;
-use crate::object::secret_key::{check_by_block, check_by_value, give_value, take_value};
+use crate::object::secret_key::{
+    check_by_block, check_by_value, give_value, hmac_hash, take_value,
+};
 use crate::object::template::{RawAttribute, template};
 use crate::object::value::AttributeSet;
 use crate::object::{key_pair_request, secret_key_request};
@@ -92,10 +94,24 @@ impl Call<'_> {
         })
     }
 
+    /// Whether the TPM has what keys of this type are for.
+    ///
+    /// Errors: `CKR_ATTRIBUTE_VALUE_INVALID`.
+    pub(super) fn check_secret_type(&self, object: &AttributeSet) -> Result<()> {
+        let abilities = self.provider.abilities(self.cell.hierarchy)?;
+        if hmac_hash(object.key_type()).is_some_and(|hash| !abilities.has_hash(hash)) {
+            let why = "the TPM has not the hash that keys of this CKA_KEY_TYPE are for";
+            return Err(Error::new(CKR_ATTRIBUTE_VALUE_INVALID, why));
+        }
+        Ok(())
+    }
+
     /// A draft of the secret key `object`, whose value a mechanism gave.
     ///
-    /// Errors: `CKR_KEY_SIZE_RANGE` for a value that it cannot have.
+    /// Errors: `CKR_KEY_SIZE_RANGE` for a value that it cannot have; `CKR_ATTRIBUTE_VALUE_INVALID`
+    /// for a type that the TPM does not have.
     pub(super) fn draft_of_value(&self, mut object: AttributeSet, value: &[u8]) -> Result<Draft> {
+        self.check_secret_type(&object)?;
         give_value(&mut object, value)
             .and_then(|()| take_value(&mut object))
             .and_then(|(kind, secret)| self.draft_secret_key(kind, object, secret))

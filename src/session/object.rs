@@ -182,6 +182,7 @@ impl Call<'_> {
         let mut attributes = new_object(Path::Create, &template(raw)?, self.actor())?;
         match attributes.class() {
             Some(CKO_SECRET_KEY) => {
+                self.check_secret_type(&attributes)?;
                 let (kind, secret) = take_value(&mut attributes)?;
                 self.draft_secret_key(kind, attributes, secret)
             }
