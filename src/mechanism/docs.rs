@@ -2,9 +2,13 @@
 
 use std::fmt::Write;
 
-use cryptoki_sys::{CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_HKDF, CKK_RSA};
+use cryptoki_sys::{
+    CK_KEY_TYPE, CKK_AES, CKK_EC, CKK_GENERIC_SECRET, CKK_HKDF, CKK_RSA, CKK_SHA_1_HMAC,
+    CKK_SHA256_HMAC, CKK_SHA384_HMAC, CKK_SHA512_HMAC,
+};
 
 use super::aead::AeadMode;
+use super::kinds::SECRETS;
 use super::parameter::ParameterShape;
 use super::row::{Encryption, Mechanism, RunsIn};
 use super::table::MECHANISMS;
@@ -45,15 +49,26 @@ pub fn mechanisms_markdown() -> String {
     page
 }
 
-fn key(row: &Mechanism) -> &'static str {
-    match row.key_types.first() {
-        Some(&CKK_RSA) => "RSA",
-        Some(&CKK_EC) => "EC",
-        Some(&CKK_AES) => "AES",
-        Some(&CKK_GENERIC_SECRET) => "generic secret",
-        Some(&CKK_HKDF) => "HKDF",
-        _ => "",
+/// The types of keys that it makes or takes.
+fn key(row: &Mechanism) -> String {
+    let made = row.generated_type();
+    let types = made.as_ref().map_or(row.key_types, std::slice::from_ref);
+    let name = |key_type: &CK_KEY_TYPE| match *key_type {
+        CKK_RSA => "RSA",
+        CKK_EC => "EC",
+        CKK_AES => "AES",
+        CKK_GENERIC_SECRET => "generic secret",
+        CKK_HKDF => "HKDF",
+        CKK_SHA_1_HMAC => "SHA-1 HMAC",
+        CKK_SHA256_HMAC => "SHA-256 HMAC",
+        CKK_SHA384_HMAC => "SHA-384 HMAC",
+        CKK_SHA512_HMAC => "SHA-512 HMAC",
+        _ => "another",
+    };
+    if types == SECRETS {
+        return "any secret key".to_owned();
     }
+    types.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn bits(row: &Mechanism) -> String {

@@ -55,7 +55,7 @@ const AES_CTR_CBC: &[u16] =
     &[TPM_ALG_AES, TPM_ALG_SYMCIPHER, CipherMode::Ctr as u16, CipherMode::Cbc as u16];
 
 /// Every type of secret key.
-const SECRETS: &[CK_KEY_TYPE] = &[
+pub(super) const SECRETS: &[CK_KEY_TYPE] = &[
     CKK_GENERIC_SECRET,
     CKK_AES,
     CKK_HKDF,
