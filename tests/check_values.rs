@@ -6,6 +6,7 @@ use aes::cipher::{BlockEncrypt, KeyInit};
 use common::encapsulation::encapsulate;
 use common::fixture::*;
 use common::p11::*;
+use common::tpm_proxy::Action;
 use common::wrapping::*;
 use cryptoki_sys::*;
 use sha1::{Digest, Sha1};
@@ -121,4 +122,45 @@ fn what_does_not_encrypt_does_not_for_its_check_value_either() {
     let refused = t.p.init(Op::Encrypt, session, ecb(), key);
     assert_eq!(refused, Err(CKR_KEY_FUNCTION_NOT_PERMITTED));
     t.p.decrypt(session, ecb(), key, &[0; 16]).unwrap();
+}
+
+/// TPM2_Create, TPM2_Load and TPM2_EncryptDecrypt2 make a key and its check value: all of them or none.
+#[test]
+fn a_key_that_cannot_be_checked_is_not_made() {
+    let (rig, proxy) = Rig::tapped();
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    for token in [false, true] {
+        let template = [ulong(CKA_VALUE_LEN, 16), flag(CKA_TOKEN, token)];
+        let make = || t.p.generate_key(session, CKM_AES_KEY_GEN, &template);
+        for at in 0..3 {
+            // TPM_RC_FAILURE.
+            proxy.reset();
+            proxy.fault_at(at, Action::Answer(vec![0x80, 1, 0, 0, 0, 10, 0, 0, 1, 1]));
+            let made = make();
+            proxy.clear_hook();
+            assert_eq!(made, Err(CKR_DEVICE_ERROR), "at {at}: {:x?}", proxy.commands());
+            assert_eq!(t.p.find(session, &[]), []);
+        }
+        let key = make().unwrap();
+        t.p.destroy(session, key).unwrap();
+    }
+}
+
+/// It is the key of GCM's hash: three bytes of it are told, the rest is nobody's.
+#[test]
+fn the_block_that_a_check_value_comes_of_is_not_on_the_bus() {
+    let (rig, proxy) = Rig::tapped();
+    let t = Token::on(rig, OWNER);
+    let session = t.user();
+    proxy.reset();
+    let key = t.p.generate_key(session, CKM_AES_KEY_GEN, &sized(16)).unwrap();
+    let tap = proxy.tap();
+    assert!(!tap.is_empty());
+    let value = t.p.get(session, key, CKA_VALUE).unwrap();
+    let mut block = aes::Block::default();
+    aes::Aes128::new_from_slice(&value).unwrap().encrypt_block(&mut block);
+    for secret in [&block[..], &block[3..11], &value[..8]] {
+        assert!(!tap.windows(secret.len()).any(|window| window == secret));
+    }
 }
