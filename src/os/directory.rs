@@ -65,6 +65,8 @@ pub enum Reason {
     Io(io::Error),
     /// Its path depends on the working directory.
     Relative,
+    /// A symbolic link, which others may lead elsewhere.
+    Link,
     /// Something else stands where the directory should be.
     NotADirectory,
     /// Something else stands where the file should be.
@@ -100,6 +102,7 @@ impl fmt::Display for Distrust {
         match &self.reason {
             Reason::Io(_) => f.write_str("cannot be used"),
             Reason::Relative => f.write_str("is not an absolute path"),
+            Reason::Link => f.write_str("is a symbolic link"),
             Reason::NotADirectory => f.write_str("is not a directory"),
             Reason::NotAFile => f.write_str("is not a regular file"),
             Reason::Owner(uid) => write!(f, "belongs to user {uid}, who is neither root nor us"),
@@ -140,6 +143,9 @@ impl StoreLocation {
         }
         let path = self.directory.join(name);
         let Some(status) = status(&path)? else { return Ok(None) };
+        if status.is_symlink() {
+            return Err(Distrust::new(&path, Reason::Link));
+        }
         if !status.is_file() {
             return Err(Distrust::new(&path, Reason::NotAFile));
         }
@@ -218,6 +224,9 @@ impl StoreLocation {
             return Err(Distrust::new(path, Reason::Relative));
         }
         let Some(status) = status(path)? else { return Ok(None) };
+        if status.is_symlink() {
+            return Err(Distrust::new(path, Reason::Link));
+        }
         if !status.is_dir() {
             return Err(Distrust::new(path, Reason::NotADirectory));
         }

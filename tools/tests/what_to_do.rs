@@ -117,3 +117,21 @@ fn a_store_that_cannot_be_changed_is_named_and_so_is_the_reason() {
     assert!(said.contains("read-only by configuration"), "{said}");
     assert!(said.contains(home.to_str().unwrap()), "{said}");
 }
+
+#[test]
+fn what_stands_in_the_stores_place_is_told_and_nothing_is_called_lost() {
+    let rig = Rig::with_token();
+    std::os::unix::fs::symlink(rig.store(), rig.path("link")).unwrap();
+    std::fs::create_dir_all(rig.path("odd/hierarkey.sqlite3")).unwrap();
+    for (place, what) in [
+        ("link", "is a symbolic link"),
+        ("rubbish", "is not a directory"),
+        ("odd", "is not a regular file"),
+    ] {
+        let doctor =
+            finish(rig.command(PROGRAM).arg("doctor").env("HIERARKEY_STORE", rig.path(place)));
+        let text = doctor.text();
+        assert!(text.contains(what) && text.contains("HIERARKEY_STORE"), "{text}");
+        assert!(!text.contains("lost") && !text.contains("last copy"), "{text}");
+    }
+}

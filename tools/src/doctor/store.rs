@@ -86,6 +86,11 @@ fn unusable(admin: &Admin, error: &Error) -> Vec<Finding> {
         (_, Some(Reason::Owner(_))) => {
             format!("give it to root or to its user: chown -R USER {}", directory.display())
         }
+        (_, Some(Reason::Link | Reason::NotADirectory | Reason::NotAFile | Reason::Relative)) => {
+            "name the directory itself, by its whole path: HIERARKEY_STORE, or [store] directory in \
+             the configuration; or move away what stands there"
+                .to_owned()
+        }
         _ if error.is_denied() => format!(
             "ask who owns {} to share it ([store] sharing in the configuration), or use a store of \
              your own: HIERARKEY_STORE",
