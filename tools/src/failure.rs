@@ -50,7 +50,7 @@ pub const EXIT_CODES: &[(u8, &str, &str)] = &[
     (5, "locked", "the TPM accepts no PIN now, after too many wrong ones"),
     (6, "not-found", "there is no such token, key or object, or more than one of the name"),
     (7, "denied", "this user may not use the TPM, or not read or change the store"),
-    (8, "input", "a file or a name cannot be used"),
+    (8, "input", "a file, a name or the configuration cannot be used"),
     (
         9,
         "output",
