@@ -251,5 +251,5 @@ fn import(out: Output, admin: &Admin, arguments: &ImportArguments) -> Result<()>
     let made = session.create_all(&templates)?;
     let certificates =
         made.into_iter().map(|one| info(&session, one)).collect::<Result<Vec<_>>>()?;
-    out.show(&CertListReport { certificates })
+    out.done(&CertListReport { certificates })
 }

@@ -114,7 +114,7 @@ pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
                 _ => error.into(),
             })?;
             let (_, status) = admin.tpm().map_err(|error| no_tpm(admin, &error))?;
-            out.show(&Done(LockoutReport::of(&status)))
+            out.done(&Done(LockoutReport::of(&status)))
         }
     }
 }

@@ -273,7 +273,7 @@ fn put(out: Output, admin: &Admin, arguments: &PutArguments) -> Result<()> {
     ];
     let made = session.create_all(&[template])?;
     let object = made.into_iter().next().ok_or_else(|| Failure::not_found("the object is gone"))?;
-    out.show(&ObjectReport { object: info(&session, object)? })
+    out.done(&ObjectReport { object: info(&session, object)? })
 }
 
 fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()> {
@@ -287,5 +287,5 @@ fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()>
     let what = format!("the {} object \"{}\"", found.class, visible(&found.label));
     ask(&format!("Destroy {what} for good?"), arguments.yes)?;
     session.destroy(&[object])?;
-    out.show(&DeletedReport { deleted: what, objects: Some(1) })
+    out.done(&DeletedReport { deleted: what, objects: Some(1) })
 }

@@ -112,6 +112,14 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
+    /// The same of a command that has changed something: where nobody takes the result, that stays.
+    pub fn done(self, report: &impl Report) -> Result<()> {
+        self.show(report).map_err(|failure| Failure {
+            message: format!("it is done, and could not be told: {failure}"),
+            ..failure
+        })
+    }
+
     /// Bytes on stdout.
     pub fn bytes(self, bytes: &[u8]) -> Result<()> {
         stdout::write(bytes).map_err(|error| Failure::stdout(&error))

@@ -124,7 +124,7 @@ pub fn run(out: Output, admin: &Admin, command: Command) -> Result<()> {
                 return Err(Failure::not_found(format!("there is no token in the {name} slot")));
             }
             let deleted = format!("the token of the {name} slot");
-            out.show(&RemovedReport(DeletedReport { deleted, objects: None }))
+            out.done(&RemovedReport(DeletedReport { deleted, objects: None }))
         }
     }
 }
@@ -222,7 +222,7 @@ fn init(out: Output, admin: &Admin, arguments: &InitArguments) -> Result<()> {
         // A token without its user's PIN is half of one.
         let _ = admin.remove_token(hierarchy);
     })?;
-    out.show(&report)
+    out.done(&report)
 }
 
 fn set_pin(out: Output, admin: &Admin, arguments: &SetPinArguments) -> Result<()> {
@@ -247,7 +247,7 @@ fn set_pin(out: Output, admin: &Admin, arguments: &SetPinArguments) -> Result<()
         session.login(CKU_SO, &old)?;
     }
     session.call(|call| call.set_pin(&old, &new)).map_err(|error| session.about_pin(who, error))?;
-    out.show(&report(&session, done)?)
+    out.done(&report(&session, done)?)
 }
 
 fn unblock(out: Output, admin: &Admin, arguments: &UnblockArguments) -> Result<()> {
@@ -263,5 +263,5 @@ fn unblock(out: Output, admin: &Admin, arguments: &UnblockArguments) -> Result<(
         ),
         _ => error.into(),
     })?;
-    out.show(&report(&session, "user-pin-changed")?)
+    out.done(&report(&session, "user-pin-changed")?)
 }

@@ -5,8 +5,8 @@ mod common;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 
-use common::PROGRAM;
 use common::table::{OF_ANYBODY, contents, prepared, with_pin};
+use common::{PROGRAM, finish, judge_refusal};
 
 #[test]
 fn a_reader_who_has_gone_ends_it_without_a_word() {
@@ -33,4 +33,15 @@ fn a_reader_who_has_gone_ends_it_without_a_word() {
     command.args(with_pin(&words, "pin")).stdout(writer);
     assert_eq!(command.status().unwrap().signal(), Some(13));
     assert_eq!(before, contents(&rig));
+}
+
+#[test]
+fn a_change_whose_answer_nobody_takes_stays_and_is_said_to_be_done() {
+    let rig = prepared();
+    let words = with_pin(&["key", "generate", "made"], "pin");
+    let mut command = rig.command("sh");
+    command.args(["-c", "exec \"$@\" >/dev/full", "sh", PROGRAM]).args(&words);
+    let said = judge_refusal(&words, &finish(command), 9);
+    assert!(said.contains("it is done, and could not be told: stdout"), "{said}");
+    rig.ok(&with_pin(&["key", "test", "made"], "pin"));
 }

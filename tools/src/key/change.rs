@@ -70,7 +70,7 @@ pub fn rename(out: Output, admin: &Admin, arguments: &RenameArguments) -> Result
     let objects = [key.objects(), key.certificates.clone()].concat();
     session.set(&objects, vec![bytes(CKA_LABEL, arguments.label.as_bytes())])?;
     key.label.clone_from(&arguments.label);
-    out.show(&KeyReport { key: key.info(&session)? })
+    out.done(&KeyReport { key: key.info(&session)? })
 }
 
 pub fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result<()> {
@@ -83,5 +83,5 @@ pub fn delete(out: Output, admin: &Admin, arguments: &DeleteArguments) -> Result
         objects.extend(&key.certificates);
     }
     session.destroy(&objects)?;
-    out.show(&DeletedReport { deleted: what, objects: Some(objects.len()) })
+    out.done(&DeletedReport { deleted: what, objects: Some(objects.len()) })
 }

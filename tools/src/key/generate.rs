@@ -208,5 +208,5 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
         always_authenticate: arguments.always_authenticate,
     };
     let key = out.working("the TPM makes the key", || make(&session, &wanted))?;
-    out.show(&KeyReport { key: key.info(&session)? })
+    out.done(&KeyReport { key: key.info(&session)? })
 }

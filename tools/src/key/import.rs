@@ -92,7 +92,7 @@ pub fn run(out: Output, admin: &Admin, arguments: &Arguments) -> Result<()> {
     if !out.json {
         out.warn(WARNING);
     }
-    out.show(&ImportReport {
+    out.done(&ImportReport {
         key: key.info(&session)?,
         certificates: count,
         warning: WARNING.to_owned(),
