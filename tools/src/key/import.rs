@@ -158,7 +158,13 @@ fn put(
             templates.push(cert::template(certificate, &cert::label_of(certificate)?, &id));
         }
     }
-    let made = session.create_all(&templates)?;
+    let made = session.call(|call| call.create_objects(&templates));
+    let made = made.map_err(|error| match key.exponent() {
+        Some(exponent) if error.tpm_rc().is_some() && exponent != [1, 0, 1] => Failure::input(
+            format!("this TPM takes no RSA key with another public exponent than 65537: {error}"),
+        ),
+        _ => error.into(),
+    })?;
     let key = Key {
         private: made.first().copied(),
         public: made.get(1).copied(),

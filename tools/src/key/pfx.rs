@@ -101,6 +101,10 @@ pub fn read(file: &[u8], ask: Ask<'_>) -> Result<Bags> {
     }
     let content: OctetString = pfx.auth_safe.content.decode_as().map_err(damaged)?;
     if let Some(mac) = &pfx.mac_data {
+        // Many files have an empty passphrase: nobody needs to be asked for that.
+        if verify(mac, content.as_bytes(), "").is_ok() {
+            passphrase.known.get_or_init(Secret::default);
+        }
         verify(mac, content.as_bytes(), passphrase.text()?)?;
     }
     let safes = AuthenticatedSafe::from_der(content.as_bytes()).map_err(damaged)?;
@@ -184,12 +188,23 @@ fn empty(
 
 fn unreadable(what: &str) -> crate::failure::Failure {
     bad(format!(
-        "is {what} in a way that is not read here: bring it into another with openssl pkcs12 -in FILE \
-         -out PEM, and openssl pkcs12 -export -in PEM -out NEW"
+        "is {what} in a way that is not read here: write it anew with a newer OpenSSL, by openssl \
+         pkcs8 -topk8 -v2 aes-256-cbc or openssl pkcs12 -export"
     ))
 }
 
-fn decrypt(algorithm: &AlgorithmIdentifierOwned, data: &[u8], passphrase: &str) -> Result<Secret> {
+/// Fails where nothing can be decrypted by this, whatever the passphrase.
+pub fn must_be_readable(algorithm: &AlgorithmIdentifierOwned) -> Result<()> {
+    let known = [PBES2, TRIPLE_DES, TRIPLE_DES_OF_TWO_KEYS, RC2_128, RC2_40];
+    if known.contains(&algorithm.oid) { Ok(()) } else { Err(unreadable("encrypted")) }
+}
+
+/// Data of PKCS#12 or PKCS#8 by the scheme that it names.
+pub fn decrypt(
+    algorithm: &AlgorithmIdentifierOwned,
+    data: &[u8],
+    passphrase: &str,
+) -> Result<Secret> {
     let parameters = algorithm.parameters.as_ref().and_then(|one| one.to_der().ok());
     let parameters = parameters.ok_or_else(|| unreadable("encrypted"))?;
     if algorithm.oid == PBES2 {

@@ -5,7 +5,8 @@ use der::asn1::{ObjectIdentifier, OctetStringRef};
 use der::{Decode, Encode};
 use hierarkey::cryptoki::*;
 use hierarkey::object::template::RawAttribute;
-use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
+use pkcs8::PrivateKeyInfo;
+use pkcs12::pbe_params::EncryptedPrivateKeyInfo;
 use zeroize::Zeroizing;
 
 use super::info::CURVES;
@@ -31,6 +32,12 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
+    /// An RSA key's public exponent, big-endian.
+    pub fn exponent(&self) -> Option<&[u8]> {
+        let found = self.numbers.iter().find(|(kind, _)| *kind == CKA_PUBLIC_EXPONENT);
+        found.map(|(_, value)| value.as_slice())
+    }
+
     pub fn attributes(&self) -> Vec<RawAttribute> {
         let mut attributes = vec![ulong(CKA_KEY_TYPE, self.key_type)];
         attributes.extend(self.numbers.iter().map(|(kind, value)| bytes(*kind, value.to_vec())));
@@ -43,6 +50,8 @@ pub type Ask<'a> = &'a dyn Fn() -> Result<Secret>;
 
 /// rsaEncryption (RFC 8017).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// id-RSASSA-PSS (RFC 4055).
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 /// id-ecPublicKey (RFC 5480).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
@@ -154,14 +163,14 @@ fn blocks(text: &str) -> Result<Vec<Block<'_>>> {
 
 fn from_encrypted(der: &[u8], ask: Ask<'_>) -> Result<PrivateKey> {
     let info = EncryptedPrivateKeyInfo::from_der(der).map_err(|_| bad("damaged PKCS#8"))?;
-    if info.encryption_algorithm.pbes2().is_none() {
-        return Err(bad("is encrypted in a way that is not read here: bring it into a newer one \
-                        with openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -out NEW"));
-    }
+    let algorithm = &info.encryption_algorithm;
+    pfx::must_be_readable(algorithm)?;
     cost::check_der(der)?;
-    let plain = info.decrypt(ask()?.as_slice()).map_err(|_| wrong_passphrase())?;
+    let passphrase = ask()?;
+    let passphrase = std::str::from_utf8(&passphrase).map_err(|_| wrong_passphrase())?;
+    let plain = pfx::decrypt(algorithm, info.encrypted_data.as_bytes(), passphrase)?;
     // A wrong passphrase may leave a padding that seems right.
-    let info = PrivateKeyInfo::from_der(plain.as_bytes()).map_err(|_| wrong_passphrase())?;
+    let info = PrivateKeyInfo::from_der(&plain).map_err(|_| wrong_passphrase())?;
     from_pkcs8(&info)
 }
 
@@ -175,6 +184,7 @@ fn from_pkcs8(info: &PrivateKeyInfo<'_>) -> Result<PrivateKey> {
             })?;
             from_sec1(info.private_key, Some(curve))
         }
+        RSA_PSS => Err(bad("is an RSA key for PSS alone, whose bounds a TPM does not keep")),
         _ => Err(bad("is neither an RSA nor an EC key: a TPM takes no other (no Ed25519, no DSA)")),
     }
 }
@@ -203,7 +213,10 @@ fn from_pkcs1(der: &[u8]) -> Result<PrivateKey> {
 }
 
 fn from_sec1(der: &[u8], curve: Option<ObjectIdentifier>) -> Result<PrivateKey> {
-    let key = sec1::EcPrivateKey::from_der(der).map_err(|_| bad("a damaged EC key"))?;
+    let key = sec1::EcPrivateKey::from_der(der).map_err(|_| {
+        bad("an EC key that is damaged, or whose curve is described instead of named (openssl ec \
+             -param_enc named_curve names it)")
+    })?;
     let curve = curve
         .or_else(|| key.parameters.and_then(|parameters| parameters.named_curve()))
         .ok_or_else(|| bad("does not name its curve"))?;

@@ -1,9 +1,10 @@
-//! PKCS#12 as programs write it: by each encryption and each MAC, with and without certificates.
+//! Key files as programs write them: PKCS#12 by each encryption and each MAC, with and without
+//! certificates; PKCS#8 by older encryptions; and what no TPM takes.
 
 mod common;
 
 use common::table::with_pin;
-use common::{Outcome, Rig};
+use common::{Outcome, Rig, judge_refusal};
 
 const EXPORT: [&str; 8] =
     ["pkcs12", "-export", "-inkey", "ec.pem", "-passout", "pass:hello", "-out", "k.p12"];
@@ -58,4 +59,39 @@ fn files_of_every_kind_are_read_and_none_by_another_passphrase() {
     let open = ["-in", "k.crt", "-nomac", "-keypbe", "NONE", "-certpbe", "NONE"];
     rig.openssl(&[&EXPORT, &open[..]].concat());
     rig.ok(&with_pin(&["key", "import", "k.p12", "--label", "open"], "pin"));
+}
+
+#[test]
+fn an_empty_passphrase_is_not_asked_for() {
+    let rig = rig();
+    let export = ["pkcs12", "-export", "-inkey", "ec.pem", "-in", "k.crt", "-out", "k.p12"];
+    rig.openssl(&[&export[..], &["-passout", "pass:"]].concat());
+    rig.ok(&with_pin(&["key", "import", "k.p12", "--label", "k"], "pin"));
+}
+
+#[test]
+fn older_encryptions_are_read_and_what_is_not_taken_is_told() {
+    let rig = rig();
+    let old = ["pkcs8", "-topk8", "-in", "ec.pem", "-passout", "pass:hello", "-out", "k.p12"];
+    rig.openssl(&[&old[..], &["-v1", "PBE-SHA1-3DES"]].concat());
+    assert_eq!(import(&rig, "old", "wrong").code, 4);
+    let outcome = import(&rig, "old", "pass");
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    rig.openssl(
+        &[&old[..], &["-v1", "PBE-MD5-DES", "-provider", "legacy", "-provider", "default"]]
+            .concat(),
+    );
+    for (words, what) in [
+        (&[][..], "encrypted in a way that is not read here"),
+        (&["ec", "-in", "ec.pem", "-param_enc", "explicit", "-out", "k.p12"], "instead of named"),
+        (&["genpkey", "-algorithm", "RSA-PSS", "-out", "k.p12"], "for PSS alone"),
+        (&["genrsa", "-3", "-out", "k.p12", "2048"], "another public exponent than 65537"),
+    ] {
+        if !words.is_empty() {
+            rig.openssl(words);
+        }
+        let outcome = import(&rig, "other", "pass");
+        let said = judge_refusal(&["key", "import"], &outcome, 8);
+        assert!(said.contains(what), "{said}");
+    }
 }
