@@ -65,7 +65,7 @@ const KEY_AUTH: [u8; 32] = [6; 32];
 impl Bench {
     fn new(sharing: Sharing) -> Self {
         let tpm = Swtpm::start();
-        let alone = link(&tpm.tcti().parse::<TpmAddress>().unwrap(), None);
+        let alone = link(&tpm.tcti().parse::<TpmAddress>().unwrap());
         let link = match sharing {
             Sharing::Alone => alone,
             Sharing::ResourceManager => Box::new(Managed(alone)),

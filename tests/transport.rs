@@ -39,7 +39,7 @@ fn get_random() -> Vec<u8> {
 }
 
 fn link_to(tcti: &str) -> Box<dyn Link> {
-    link(&tcti.parse::<TpmAddress>().unwrap(), None)
+    link(&tcti.parse::<TpmAddress>().unwrap())
 }
 
 /// One whole turn with one command.
