@@ -1,4 +1,4 @@
-//! A stdout whose reader has gone.
+//! A stdout whose reader has gone, and one that has no room.
 
 mod common;
 
