@@ -183,7 +183,7 @@ mod tests {
         let second = table.open(Hierarchy::Owner, false).unwrap();
         let other = table.open(Hierarchy::Null, false).unwrap();
         let user = Login::SecurityOfficer(Arc::new(OfficerLogin {
-            token: crate::store::TokenId([0; 16]),
+            token: TokenId([0; 16]),
             auth: crate::tpm::Auth::empty(),
         }));
         table.log_in(Hierarchy::Owner, user);
