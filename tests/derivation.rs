@@ -1,4 +1,4 @@
-//! Keys cut, joined and encrypted from others: conformance statement 121.
+//! Keys cut, joined and encrypted from others: conformance statements 109 and 121.
 
 mod common;
 
@@ -53,6 +53,26 @@ fn c121_values_are_joined_mixed_and_cut() {
     assert_eq!(value(bits(128), Some(1)), Err(CKR_MECHANISM_PARAM_INVALID));
     assert_eq!(value(bits(0), Some(17)), Err(CKR_KEY_SIZE_RANGE));
     assert_eq!(value(bits(0), None), Err(CKR_TEMPLATE_INCOMPLETE));
+}
+
+#[test]
+fn c109_a_derived_key_with_the_check_value_of_another_is_refused_as_such() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let key = base(p, session, CKK_GENERIC_SECRET, &open());
+    let derive = |check: &[u8]| {
+        let template = [open(), vec![bytes(CKA_CHECK_VALUE, check)]].concat();
+        let mech = with_data(CKM_CONCATENATE_BASE_AND_DATA, &[], b"data");
+        p.derive_key(session, mech, key, &template)
+    };
+    let plain = derive(b"").unwrap();
+    assert_eq!(p.get(session, plain, CKA_CHECK_VALUE), Err(CKR_ATTRIBUTE_TYPE_INVALID));
+    let joined = [&BASE[..], b"data"].concat();
+    let own = p.digest(session, CKM_SHA_1, &joined).unwrap()[..3].to_vec();
+    assert_eq!(derive(b"bad"), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+    let checked = derive(&own).unwrap();
+    assert_eq!(p.get(session, checked, CKA_CHECK_VALUE), Ok(own));
 }
 
 #[test]

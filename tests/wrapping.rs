@@ -1,4 +1,4 @@
-//! Keys under other keys, and keys derived from others: conformance statements 119 to 121.
+//! Keys under other keys, and keys derived from others: conformance statements 109 and 119 to 121.
 
 mod common;
 
@@ -38,6 +38,27 @@ fn the_published_wrappings_come_out_of_the_tpm() {
         let refused = p.unwrap(session, mech(), kek, &bad[1..], &unwrapped(CKK_AES));
         assert_eq!(refused, Err(CKR_WRAPPED_KEY_LEN_RANGE));
     }
+}
+
+#[test]
+fn c109_an_unwrapped_key_with_the_check_value_of_another_is_refused_as_such() {
+    let t = Token::new();
+    let session = t.user();
+    let p = &t.p;
+    let with = kek(p, session);
+    let key = p.create(session, &secret(CKK_AES, &[7; 16], &[])).unwrap();
+    let own = p.get(session, key, CKA_CHECK_VALUE).unwrap();
+    let mech = || Mech::plain(CKM_AES_KEY_WRAP);
+    let wrapped = p.wrap(session, mech(), with, key).unwrap();
+    let unwrap = |check: &[u8]| {
+        let template = [unwrapped(CKK_AES), vec![bytes(CKA_CHECK_VALUE, check)]].concat();
+        p.unwrap(session, mech(), with, &wrapped, &template)
+    };
+    assert_eq!(unwrap(b"bad"), Err(CKR_ATTRIBUTE_VALUE_INVALID));
+    let back = unwrap(&own).unwrap();
+    assert_eq!(p.get(session, back, CKA_CHECK_VALUE), Ok(own));
+    let none = unwrap(b"").unwrap();
+    assert_eq!(p.get(session, none, CKA_CHECK_VALUE), Err(CKR_ATTRIBUTE_TYPE_INVALID));
 }
 
 #[test]

@@ -109,11 +109,11 @@ impl Call<'_> {
     /// A draft of the secret key `object`, whose value a mechanism gave.
     ///
     /// Errors: `CKR_KEY_SIZE_RANGE` for a value that it cannot have; `CKR_ATTRIBUTE_VALUE_INVALID`
-    /// for a type that the TPM does not have.
+    /// for a type that the TPM does not have, and for a CKA_CHECK_VALUE of another key.
     pub(super) fn draft_of_value(&self, mut object: AttributeSet, value: &[u8]) -> Result<Draft> {
         self.check_secret_type(&object)?;
-        give_value(&mut object, value)
-            .and_then(|()| take_value(&mut object))
+        give_value(&mut object, value)?;
+        take_value(&mut object)
             .and_then(|(kind, secret)| self.draft_secret_key(kind, object, secret))
             .map_err(|error| error.retold(&[CKR_ATTRIBUTE_VALUE_INVALID], CKR_KEY_SIZE_RANGE))
     }
