@@ -233,3 +233,26 @@ fn an_nss_database_is_made_and_knows_the_module() {
     let listed = finish(certutil).text();
     assert!(listed.contains("test token"), "{listed}");
 }
+
+#[test]
+fn a_setup_that_waits_for_an_authority_can_be_run_again() {
+    let rig = Rig::with_token();
+    let module = module();
+    let words = ["setup", "openvpn", "--module", &module];
+    let run = |more: &[&str]| rig.run(&[&words[..], &YES, more].concat());
+    assert_eq!(run(&[]).code, 0);
+    let request = fs::read(rig.path("openvpn.csr")).unwrap();
+    let outcome = run(&[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(outcome.text().contains("have openvpn.csr signed"), "{}", outcome.text());
+    assert!(fs::read(rig.path("openvpn.csr")).unwrap() == request, "another request");
+    // Another subject, and another file of that name, are somebody's decision.
+    for change in [&["--subject", "CN=other"][..], &["--csr", "rubbish"]] {
+        let outcome = run(change);
+        assert_eq!(outcome.code, 9, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("exists, with other contents: move it away"));
+        assert!(!outcome.stderr.contains("--force"), "{}", outcome.stderr);
+    }
+    let text = rig.refused(&["setup", "ssh", "--module", "rubbish", "--yes"], 8);
+    assert!(text.contains("is no shared library"), "{text}");
+}

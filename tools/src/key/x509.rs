@@ -8,7 +8,7 @@ use der::asn1::{
 };
 use der::oid::AssociatedOid;
 use der::pem::LineEnding;
-use der::{Decode, Encode, Sequence};
+use der::{Decode, DecodePem, Encode, Sequence};
 use hierarkey::cryptoki::*;
 use sha1::{Digest, Sha1};
 use x509_cert::attr::{AttributeTypeAndValue, Attributes};
@@ -259,6 +259,14 @@ pub fn request(session: &Session<'_>, key: &info::Key, subject: &Subject<'_>) ->
     };
     let signature = algorithm.sign(session, private, &info.to_der().map_err(broken)?)?;
     CertReq { info, algorithm: algorithm.identifier(), signature }.to_der().map_err(broken)
+}
+
+/// Whether `file` is a request in PEM for the key with this SubjectPublicKeyInfo, and about `subject`.
+pub fn is_request(file: &[u8], public_key_info: &[u8], subject: &str) -> Result<bool> {
+    let name = distinguished_name(subject)?;
+    let Ok(request) = CertReq::from_pem(file) else { return Ok(false) };
+    let key = request.info.public_key.to_der().map_err(broken)?;
+    Ok(key == public_key_info && request.info.subject == name)
 }
 
 /// A certificate that the key signs itself (RFC 5280) as DER.

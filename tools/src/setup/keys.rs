@@ -1,17 +1,18 @@
 //! The key and certificate that a program needs: made where they are missing.
 
+use std::fs;
 use std::path::Path;
 
 use hierarkey::admin::Admin;
 
-use super::plan::{Action, Plan, quoted};
+use super::plan::{Action, Plan, quoted, write_new};
 use crate::cert;
 use crate::failure::Result;
 use crate::key::generate::{KeyType, Use, Wanted, make, new_id};
 use crate::key::info::{self, Key};
 use crate::key::x509::{self, Subject};
 use crate::name::Name;
-use crate::output::{Output, write_file};
+use crate::output::Output;
 use crate::slot::AsUser;
 use crate::token_session::Session;
 
@@ -136,9 +137,14 @@ fn request<'a>(
     let work = move || {
         let session = Session::of_user(admin, who.at.slot, &who.pin.source())?;
         let key = info::one(&session, &Name::Label(label.to_owned()))?;
+        // Who runs this again while the authority has the request keeps the one that it has.
+        let before = fs::read(file).unwrap_or_default();
+        if x509::is_request(&before, &key.public_key_info(&session)?, &subject)? {
+            return Ok(());
+        }
         let der = x509::request(&session, &key, &plain_subject(&subject))?;
         let pem = x509::pem("CERTIFICATE REQUEST", &der)?;
-        write_file(file, pem.as_bytes(), 0o644, false)
+        write_new(file, pem.as_bytes())
     };
     plan.step("Write a request for a certificate", Action::Token { shown, work: Box::new(work) });
 }

@@ -1,6 +1,7 @@
 //! Where the module is, and whether p11-kit knows it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
@@ -28,7 +29,13 @@ fn folders() -> Vec<PathBuf> {
 /// program.
 pub fn find(named: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = named {
-        return fs::canonicalize(path).map_err(|error| Failure::reading(path, &error));
+        let found = fs::canonicalize(path).map_err(|error| Failure::reading(path, &error))?;
+        let mut magic = [0; 4];
+        let read = File::open(&found).and_then(|mut file| file.read_exact(&mut magic));
+        if read.is_err() || magic != *b"\x7fELF" {
+            return Err(Failure::input(format!("{}: is no shared library", path.display())));
+        }
+        return Ok(found);
     }
     let beside = std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
     folders()

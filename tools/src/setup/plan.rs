@@ -4,7 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -143,12 +143,26 @@ impl Action<'_> {
                 if fs::read_to_string(&path).is_ok_and(|before| before == contents) {
                     return Ok(());
                 }
-                write_file(&path, contents.as_bytes(), 0o644, false)
+                write_new(&path, contents.as_bytes())
             }
             Self::Append { path, lines, mode } => append(&path, &lines, mode),
             Self::Token { work, .. } => work(),
         }
     }
+}
+
+/// Writes a file that is not there yet: what somebody else has put there stays.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.exists() {
+        return Err(Failure::new(
+            Kind::Output,
+            format!(
+                "{} exists, with other contents: move it away, or name another file",
+                path.display()
+            ),
+        ));
+    }
+    write_file(path, bytes, 0o644, false)
 }
 
 fn indented(lines: &str) -> String {
