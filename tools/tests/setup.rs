@@ -256,3 +256,16 @@ fn a_setup_that_waits_for_an_authority_can_be_run_again() {
     let text = rig.refused(&["setup", "ssh", "--module", "rubbish", "--yes"], 8);
     assert!(text.contains("is no shared library"), "{text}");
 }
+
+#[test]
+fn a_configuration_that_is_a_link_stays_one() {
+    let rig = Rig::with_token();
+    let module = module();
+    fs::create_dir(rig.path(".ssh")).unwrap();
+    rig.write("dotfiles", "Host a\n");
+    std::os::unix::fs::symlink(rig.path("dotfiles"), rig.path(".ssh/config")).unwrap();
+    rig.ok(&[&["setup", "ssh", "--module", &module][..], &YES].concat());
+    assert!(rig.path(".ssh/config").is_symlink());
+    let text = fs::read_to_string(rig.path("dotfiles")).unwrap();
+    assert!(text.starts_with("Host a\n") && text.contains("PKCS11Provider"), "{text}");
+}

@@ -212,7 +212,9 @@ fn append(path: &PathBuf, lines: &str, mode: u32) -> Result<()> {
                 before.push(b'\n');
             }
             before.extend_from_slice(lines.as_bytes());
-            write_file(path, &before, mode, true)
+            // A link, as into a folder of one's settings, stays one.
+            let file = fs::canonicalize(path).map_err(reading)?;
+            write_file(&file, &before, mode, true)
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut file = OpenOptions::new()
