@@ -316,23 +316,23 @@ fn setups_and_the_demonstration_fail_in_one_line_too() {
     let rig = Rig::with_token();
     let before = rig.stored();
     for program in ["ssh", "openvpn", "strongswan"] {
-        let words = ["setup", program, "--module", "rubbish", "--yes"];
+        let words = ["setup", program, "--module", PROGRAM, "--yes"];
         setup_fails(&rig, &with_pin(&words, "wrong"), 4);
         setup_fails(&rig, &with_pin(&words, "none"), 4);
         setup_fails(&rig, &with_pin(&words[..4], "pin"), 2);
         setup_fails(&rig, &["setup", program, "--module", "none", "--yes"], 8);
     }
     for program in ["openvpn", "strongswan"] {
-        let words = ["setup", program, "--module", "rubbish", "--subject", "nonsense", "--yes"];
+        let words = ["setup", program, "--module", PROGRAM, "--subject", "nonsense", "--yes"];
         setup_fails(&rig, &with_pin(&words, "pin"), 8);
     }
-    setup_fails(&rig, &["setup", "nss", "rubbish", "--module", "rubbish", "--yes"], 8);
+    setup_fails(&rig, &["setup", "nss", "rubbish", "--module", PROGRAM, "--yes"], 8);
     assert!(before == rig.stored(), "something was changed");
     // The key is made; the configuration cannot be written. Run again, it goes on there.
-    let words = ["setup", "ssh", "--module", "rubbish", "--config", "rubbish/config", "--yes"];
+    let words = ["setup", "ssh", "--module", PROGRAM, "--config", "rubbish/config", "--yes"];
     setup_fails(&rig, &with_pin(&words, "pin"), 8);
     rig.ok(&["key", "show", "ssh"]);
-    let words = ["setup", "ssh", "--module", "rubbish", "--config", "config", "--yes"];
+    let words = ["setup", "ssh", "--module", PROGRAM, "--config", "config", "--yes"];
     assert_eq!(rig.json(&with_pin(&words, "pin"))["steps"].as_array().unwrap().len(), 1);
 
     let mut demo = rig.command(PROGRAM);
