@@ -15,6 +15,13 @@ if [ "$boot" = 1 ]; then
 fi
 bash -euo pipefail "/rig/src/swtpm-ci/vm/scenarios/$scenario.sh" "$boot"
 status=$?
+if [ "$status" = 0 ] && [ -e /rig/next/asleep ]; then
+    rm /rig/next/asleep
+    printf '%s\n' $((boot + 1)) >/rig/boot
+    cp /rig/src/swtpm-ci/vm/asleep.sh /run/
+    systemd-run --quiet --collect --no-block bash /run/asleep.sh
+    exit 0
+fi
 printf '%s\n' "$status" >/rig/status
 if [ "$status" != 0 ]; then
     journalctl -b -q --no-pager -n 80 >"/rig/journal.$boot"

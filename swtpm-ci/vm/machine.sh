@@ -49,6 +49,7 @@ new_machine() {
     truncate -s 64M "$machine/volume"
     # And the one that a root file system is moved to.
     truncate -s 2G "$machine/other-root"
+    printf '0\n' >"$machine/share/boot"
     boots=0
 }
 
@@ -67,10 +68,20 @@ types() {
     done <"$1"
 }
 
+# wake: presses the button of a machine that says it falls asleep; again and again, as one that is still awake takes no notice. A
+# machine of QEMU's that slept does not switch itself off any more: it is ended when its kernel has done what it does before.
+wake() {
+    case $(grep -aoE 'rig: (asleep|awake)|reboot: Power down' "$console" | tail -n 2 | tr '\n' ' ') in
+        *'rig: asleep ') printf 'system_wakeup\n' 1<>"$machine/monitor.in" ;;
+        'rig: awake reboot: Power down ') printf 'quit\n' 1<>"$machine/monitor.in" ;;
+    esac
+}
+
 boot_machine() {
     local limit=$1 append='' ram=$initrd status=0 typist='' swtpm_pid device=tpm-tis qemu_pid waited=0
     local options=()
-    boots=$((boots + 1))
+    # A machine that slept counts on by itself.
+    boots=$(($(cat "$machine/share/boot") + 1))
     # In the share: a scenario reads what a person saw before it ran.
     console=$machine/share/console.$boots
     printf '%s\n' "$boots" >"$machine/share/boot"
@@ -89,8 +100,8 @@ boot_machine() {
         options+=(-chardev "socket,id=tpm,path=$machine/tpm.sock" -tpmdev "emulator,id=tpm,chardev=tpm"
             -device "$device,tpmdev=tpm")
     fi
-    rm -f "$machine/keyboard"
-    mkfifo "$machine/keyboard"
+    rm -f "$machine/keyboard" "$machine"/monitor.*
+    mkfifo "$machine/keyboard" "$machine/monitor.in" "$machine/monitor.out"
     exec {keyboard}<>"$machine/keyboard"
     : >"$console"
     qemu-system-x86_64 -accel "$(accelerator)" -machine q35 -cpu max -smp 2 -m 1024 \
@@ -102,6 +113,7 @@ boot_machine() {
         -drive "file=$machine/other-root,format=raw,if=virtio,cache=unsafe" \
         -virtfs "local,path=$machine/share,mount_tag=rig,security_model=none,id=rig" \
         -device virtio-rng-pci "${options[@]}" -serial stdio \
+        -chardev "pipe,id=monitor,path=$machine/monitor" -mon chardev=monitor \
         <"$machine/keyboard" >"$console" 2>"$machine/qemu.log" &
     qemu_pid=$!
     started+=("$qemu_pid")
@@ -113,6 +125,7 @@ boot_machine() {
     while kill -0 "$qemu_pid" 2>/dev/null; do
         sleep 0.5
         waited=$((waited + 1))
+        [ $((waited % 20)) != 0 ] || wake
         if [ "$waited" -gt $((limit * 2)) ] || grep -aqsE 'You are in (emergency|rescue) mode|Kernel panic|^\(initramfs\)' "$console"; then
             stop "$qemu_pid"
             status=124

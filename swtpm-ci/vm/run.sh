@@ -69,7 +69,7 @@ for scenario in "$@"; do
             printf 'FAIL vm/%s: boot %s ended with status %s\n' "$scenario" "$boots" "$status" | tee -a "$said"
         fi
         tail -n 40 "$console" | tr -d '\r' | sed 's/^/    console | /'
-        sed 's/^/    journal | /' "$machine/share/journal.$boots" 2>/dev/null || true
+        sed 's/^/    journal | /' "$machine/share/journal.$(cat "$machine/share/boot")" 2>/dev/null || true
         sed 's/^/    qemu | /' "$machine/qemu.log"
     fi
     [ -n "${KEEP:-}" ] || rm -rf "$machine"

@@ -3,31 +3,8 @@
 # Debian 13's pkcs11-provider: OpenSSL 3 signs, decrypts and serves TLS with keys in the token.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . /rig/src/swtpm-ci/vm/lib.sh
-label=provider
-makes_the_token() {
-    install -d -m 0700 /var/lib/hierarkey
-    printf '%s\n' "$user_pin" >"$work/pin"
-    printf '%s\n' "$so_pin" >"$work/so-pin"
-    hierarkey token init --label "$label" --pin-file "$work/pin" --so-pin-file "$work/so-pin"
-}
-MODULE=/usr/lib/$(uname -m)-linux-gnu/pkcs11/libhierarkey.so
-cat >"$work/openssl.cnf" <<END
-openssl_conf = all
-[all]
-providers = providers
-[providers]
-default = software
-pkcs11 = token
-[software]
-activate = 1
-[token]
-module = /usr/lib/$(uname -m)-linux-gnu/ossl-modules/pkcs11.so
-pkcs11-module-path = $MODULE
-pkcs11-module-encode-provider-uri-to-pem = true
-activate = 1
-END
-with_provider() { OPENSSL_CONF=$work/openssl.cnf timeout 120 openssl "$@"; }
-key() { printf 'pkcs11:token=%s;object=%s;type=private?pin-value=%s' "$label" "$1" "$user_pin"; }
+# shellcheck source-path=SCRIPTDIR source=../provider.sh
+. /rig/src/swtpm-ci/vm/provider.sh
 makes_keys() {
     make_key rsa:2048 01 rsa --usage-sign --usage-decrypt
     make_key EC:prime256v1 02 ec --usage-sign --usage-derive
@@ -71,7 +48,7 @@ makes_a_key_itself() {
 shakes_hands() {
     local server status=0
     rm -f "$work/server.log"
-    OPENSSL_CONF=$work/openssl.cnf openssl s_server -"$1" -key "$(key "$2")" -cert "$work/$2.crt" \
+    OPENSSL_CONF=$provider openssl s_server -"$1" -key "$(key "$2")" -cert "$work/$2.crt" \
         -accept "127.0.0.1:$3" -www >"$work/server.log" 2>&1 </dev/null &
     server=$!
     within 60 grep -q ACCEPT "$work/server.log" || { stop "$server"; cat "$work/server.log"; return 1; }
