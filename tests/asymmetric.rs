@@ -84,6 +84,17 @@ fn oaep_by_every_hash_mask_and_label_is_openssls() {
     }
 }
 
+/// How OpenSSL is told of PSS by the names of its hash and its mask's, with so much salt.
+fn pss_options((hash, mask): (&str, &str), salt: usize) -> Vec<String> {
+    let options = [
+        format!("digest:{hash}"),
+        "rsa_padding_mode:pss".to_owned(),
+        format!("rsa_pss_saltlen:{salt}"),
+        format!("rsa_mgf1_md:{mask}"),
+    ];
+    options.into_iter().flat_map(|option| ["-pkeyopt".to_owned(), option]).collect()
+}
+
 #[test]
 fn pss_by_every_hash_mask_and_salt_is_openssls() {
     let known = Known::new();
@@ -92,14 +103,8 @@ fn pss_by_every_hash_mask_and_salt_is_openssls() {
         let digest = vec![0xd1; len];
         for salt in [0, len, 256 - 2 - len] {
             let mech = || Mech::pss(CKM_RSA_PKCS_PSS, hash, mgf, salt as CK_ULONG);
-            let options = [
-                format!("digest:{}", names.0),
-                "rsa_padding_mode:pss".to_owned(),
-                format!("rsa_pss_saltlen:{salt}"),
-                format!("rsa_mgf1_md:{}", names.1),
-            ];
-            let options: Vec<&str> =
-                options.iter().flat_map(|option| ["-pkeyopt", option.as_str()]).collect();
+            let options = pss_options(names, salt);
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
             let ours = p.sign(session, mech(), held.private, &digest).unwrap();
             let taken = known.openssl.verifies(&held.file, &options, &digest, &ours);
             assert!(taken, "{names:?}, a salt of {salt} bytes");
@@ -137,14 +142,8 @@ fn keys_of_other_sizes_have_limits_of_their_own() {
             let salt = k - 2 - len;
             let pss = |salt| Mech::pss(CKM_RSA_PKCS_PSS, hash, mgf, salt as CK_ULONG);
             let ours = p.sign(session, pss(salt), private, &digest).unwrap();
-            let options = [
-                format!("digest:{}", names.0),
-                "rsa_padding_mode:pss".to_owned(),
-                format!("rsa_pss_saltlen:{salt}"),
-                format!("rsa_mgf1_md:{}", names.1),
-            ];
-            let options: Vec<&str> =
-                options.iter().flat_map(|o| ["-pkeyopt", o.as_str()]).collect();
+            let options = pss_options(names, salt);
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
             assert!(openssl.verifies(&file, &options, &digest, &ours), "{bits} {names:?}");
             p.verify(session, pss(salt), public, &digest, &ours).unwrap();
             let other = p.verify(session, pss(salt - 1), public, &digest, &ours);
