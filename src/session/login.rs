@@ -44,6 +44,7 @@ impl Call<'_> {
             CKU_CONTEXT_SPECIFIC => return self.context_login(pin, name),
             _ => return Err(Error::new(CKR_USER_TYPE_INVALID, "no such user type")),
         };
+        // Whoever was in to a token that is gone is out by now, and in nobody's way.
         self.login_now();
         self.may_log_in(&self.provider.table.lock(), role)?;
         let hierarchy = self.cell.hierarchy;
